@@ -1,0 +1,38 @@
+# Everything one does with this repository. `make` prints the targets.
+# Needs Python 3.11+ and make; fetches uv by pip where it is not installed, and uv fetches the rest.
+
+UV := $(shell command -v uv 2>/dev/null || echo .evergreen/uv/bin/uv)
+RUN := $(UV) run --frozen
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check format test faults
+
+help: ## print the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(UV) ## install what the project needs into .venv
+	@$(UV) sync --frozen --quiet
+
+.evergreen/uv/bin/uv:
+	@echo "fetching uv ..." >&2
+	@$(PYTHON) -m venv .evergreen/uv && .evergreen/uv/bin/pip install --quiet uv
+
+demo: setup ## bill 200 simulated customers over three months, and check every cent
+	@$(RUN) evergreen demo
+
+check: setup ## format, lint, types, imports, unit tests: seconds; run it before a commit
+	@$(RUN) ruff format --check .
+	@$(RUN) ruff check .
+	@$(RUN) mypy
+	@$(RUN) lint-imports --no-logo
+	@$(RUN) pytest -q tests/unit
+
+format: setup ## format the code and sort its imports
+	@$(RUN) ruff check --fix-only --quiet . && $(RUN) ruff format .
+
+test: check ## everything, on a real Kafka: minutes; this is CI
+	@$(RUN) pytest tests --ignore tests/unit
+
+faults: setup ## kill, freeze and rescale workers under load, and check every cent
+	@$(RUN) pytest tests/faults

@@ -1,0 +1,31 @@
+"""The `evergreen` command: what each process and each person runs."""
+
+import typer
+
+from cli import emit, focus, lag, payments, simulate, stack, topics, worker
+
+app = typer.Typer(
+    name="evergreen",
+    help="Pay-as-you-go billing on Kafka. Settings are EVERGREEN_... variables: see README.md.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(stack.app, name="stack")
+app.add_typer(topics.app, name="topics")
+app.add_typer(emit.app, name="emit")
+app.command("worker")(worker.worker)
+app.command("payments")(payments.payments)
+app.command("tick")(emit.tick)
+app.command("lag")(lag.lag)
+app.command("import-focus")(focus.import_focus)
+app.command("simulate")(simulate.simulate)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

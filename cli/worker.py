@@ -1,0 +1,85 @@
+"""`evergreen worker`: one worker, kept running.
+
+A worker that meets anything doubtful stops before it commits; this restarts it, with growing pauses.
+Settings that cannot work end it at once.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+CONFIG_EXIT = 2
+"""The child's exit code where a restart would not help."""
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 15.0
+STEADY_SECONDS = 60.0
+"""A worker that ran this long starts over with the first pause."""
+PR_SET_PDEATHSIG = 1
+
+
+def worker(
+    once: Annotated[bool, typer.Option("--once", help="Do not restart after a fault.")] = False,
+) -> None:
+    """Run a worker: fold the lanes that the group gives it. Several share the lanes."""
+    if once:
+        from streams.app import run
+
+        raise typer.Exit(run())
+    raise typer.Exit(_supervise([sys.executable, "-m", "cli", "worker", "--once"]))
+
+
+def _supervise(command: list[str]) -> int:
+    """Run the command again and again until it exits 0 or cannot work, or this process is told to stop."""
+    stopping = False
+    child: subprocess.Popen[bytes] | None = None
+
+    def stop(signum: int, frame: object) -> None:
+        nonlocal stopping
+        stopping = True
+        if child is not None:
+            child.send_signal(signum)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        began = time.monotonic()
+        child = subprocess.Popen(  # preexec_fn is safe: this process has one thread
+            command,
+            preexec_fn=_die_with_parent(),
+            start_new_session=True,  # noqa: PLW1509
+        )
+        code = child.wait()
+        if stopping or code in {0, CONFIG_EXIT}:
+            return 0 if stopping else code
+        if time.monotonic() - began > STEADY_SECONDS:
+            pause = FIRST_PAUSE_SECONDS
+        print(f"worker ended with {code}; starting again in {pause:g} s", file=sys.stderr, flush=True)
+        deadline = time.monotonic() + pause
+        while not stopping and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if stopping:
+            return 0
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """Return what makes a Linux child die with this process, kill -9 included."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None)
+    parent = os.getpid()
+
+    def arrange() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(0)
+
+    return arrange

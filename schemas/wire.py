@@ -1,0 +1,234 @@
+"""The Confluent wire format over the .avsc files beside this module: 0x00, 4-byte schema id, Avro binary.
+
+Owns every Avro byte of the project; nothing else imports fastavro. Records are plain dicts in which
+decimals are integers of 10^-12 and timestamps integers of milliseconds since 1970 (UTC), in both
+directions: no Decimal, no datetime, no float on the way.
+
+Wire format: https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/#wire-format
+"""
+
+import json
+import struct
+from collections.abc import Callable, Mapping
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import fastavro
+from fastavro.read import SchemaResolutionError
+
+Record = dict[str, Any]
+Convert = Callable[[Any], Any]
+
+MAGIC = 0
+HEADER = struct.Struct(">bI")
+SCALE = 12
+"""Every decimal of the project is decimal(38, 12)."""
+LIMIT = 10**38
+"""Decimals lie strictly between -LIMIT and LIMIT in their unit of 10^-12."""
+
+_UNREADABLE = (
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    SchemaResolutionError,  # e.g. a symbol that this version's enum lacks
+)
+_DIRECTORY = Path(__file__).parent
+
+
+class WireError(ValueError):
+    """Bytes that are no record of an expected schema; `reason` is one word of a closed list."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Codec:
+    """Encodes and decodes one record type under one schema id."""
+
+    def __init__(self, name: str, schema_id: int, definition: Record, *, written_as: Record | None = None):
+        """`written_as` is the schema that the bytes were written with, where it is an older version."""
+        self.name = name
+        self.schema_id = schema_id
+        self.header = HEADER.pack(MAGIC, schema_id)
+        current = fastavro.parse_schema(_plain(definition))
+        self._writer = fastavro.parse_schema(_plain(written_as)) if written_as else current
+        self._reader = current if written_as else None
+        self._decoded = _converter(definition, _int_of, None, {}) or _same
+        self._encoded = _converter(definition, _bytes_of, _whole, {}) or _same
+
+    def encode(self, record: Mapping[str, Any]) -> bytes:
+        """Return the wire bytes of a record; raises ValueError or KeyError on one that does not fit."""
+        out = BytesIO()
+        out.write(self.header)
+        fastavro.schemaless_writer(out, self._writer, self._encoded(record), strict_allow_default=True)
+        return out.getvalue()
+
+    def decode(self, data: bytes) -> Record:
+        """Return the record of wire bytes whose header was already checked; raises WireError."""
+        stream = BytesIO(data)
+        stream.seek(HEADER.size)
+        try:
+            record = fastavro.schemaless_reader(stream, self._writer, self._reader)
+        except _UNREADABLE as e:
+            # fastavro has IndexError both for an enum or union that is out of range and for a number cut off
+            if isinstance(e, EOFError) or (isinstance(e, IndexError) and stream.tell() == len(data)):
+                raise WireError("truncated", f"{self.name} ends early after {len(data)} bytes") from e
+            raise WireError("undecodable", f"not a {self.name}: {e}") from e
+        if stream.tell() != len(data):
+            raise WireError("trailing_bytes", f"{len(data) - stream.tell()} bytes after the {self.name}")
+        decoded: Record = self._decoded(record)
+        return decoded
+
+
+class Schemas:
+    """The schemas in use with their ids: the fixed ones of ids.json, or a registry's."""
+
+    def __init__(self, ids: Mapping[str, int]) -> None:
+        self._codecs = {name: Codec(name, schema_id, definition(name)) for name, schema_id in ids.items()}
+        self._by_id = {codec.schema_id: codec for codec in self._codecs.values()}
+
+    def codec(self, name: str) -> Codec:
+        """Return the codec of a record type by its file name without .avsc; raises KeyError."""
+        return self._codecs[name]
+
+    def add_version(self, codec: Codec) -> None:
+        """Accept an older version of a known record as well, under its own id."""
+        self._by_id[codec.schema_id] = codec
+
+    def decode(self, data: bytes, *expected: str) -> tuple[str, Record]:
+        """Return (record type, record) of wire bytes; raises WireError, also for a type not expected."""
+        codec = self.codec_of(data, *expected)
+        return codec.name, codec.decode(data)
+
+    def codec_of(self, data: bytes, *expected: str) -> Codec:
+        """Return the codec that a value's header asks for; raises WireError."""
+        if len(data) < HEADER.size:
+            raise WireError("truncated", f"{len(data)} bytes are less than the 5 of the header")
+        magic, schema_id = HEADER.unpack_from(data)
+        if magic != MAGIC:
+            raise WireError("bad_magic", f"first byte is 0x{data[0]:02x}, not 0x00")
+        codec = self._by_id.get(schema_id)
+        if codec is None:
+            raise WireError("unknown_schema", f"no schema has id {schema_id}")
+        if expected and codec.name not in expected:
+            raise WireError("wrong_schema", f"a {codec.name} where {' or '.join(expected)} is expected")
+        return codec
+
+
+def definition(name: str) -> Record:
+    """Return the schema of a record type as its file says it."""
+    loaded: Record = json.loads((_DIRECTORY / f"{name}.avsc").read_text(encoding="utf-8"))
+    return loaded
+
+
+def fixed_ids() -> dict[str, int]:
+    """Return the id of every record type where no registry gives one."""
+    loaded: dict[str, int] = json.loads((_DIRECTORY / "ids.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def released(name: str) -> dict[int, Record]:
+    """Return every released version of a record type by its id, the one in use included."""
+    return {
+        int(path.name.split(".")[1]): json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted((_DIRECTORY / "released").glob(f"{name}.*.avsc"))
+    }
+
+
+@cache
+def fixed() -> Schemas:
+    """Return the schemas with the fixed ids of ids.json; older released versions are read under theirs."""
+    schemas = Schemas(fixed_ids())
+    for name, current in fixed_ids().items():
+        for schema_id, written_as in released(name).items():
+            if schema_id != current:
+                schemas.add_version(Codec(name, schema_id, definition(name), written_as=written_as))
+    return schemas
+
+
+def _plain(node: Any) -> Any:
+    """Return a schema without its logical types, so that fastavro hands over bytes and ints."""
+    if isinstance(node, dict):
+        return {k: _plain(v) for k, v in node.items() if k not in {"logicalType", "precision", "scale"}}
+    return [_plain(v) for v in node] if isinstance(node, list) else node
+
+
+def _int_of(value: bytes | str) -> int:
+    if isinstance(value, str):  # a default, which Avro writes as text of code points 0-255
+        value = value.encode("iso-8859-1")
+    number = int.from_bytes(value, "big", signed=True)
+    if not -LIMIT < number < LIMIT:
+        raise WireError("out_of_range", "a decimal has more than 38 digits")
+    return number
+
+
+def _bytes_of(value: int) -> bytes:
+    if not -LIMIT < value < LIMIT:
+        raise OverflowError("a decimal has more than 38 digits")
+    return value.to_bytes((value if value >= 0 else ~value).bit_length() // 8 + 1, "big", signed=True)
+
+
+def _whole(value: int) -> int:
+    if type(value) is not int:  # fastavro would cut 1.5 off to 1 without a word
+        raise TypeError(f"minor units are whole numbers, not {value!r}")
+    return value
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _converter(node: Any, leaf: Convert, minor: Convert | None, named: dict[str, Record]) -> Convert | None:
+    """Return a function that converts the amounts in a value of this schema, or None where it has none.
+
+    `leaf` converts decimals, `minor` (where given) the fields that end in _minor.
+    """
+    if isinstance(node, list):
+        options = [found for found in (_converter(n, leaf, minor, named) for n in node) if found]
+        if not options:
+            return None
+        (convert,) = options  # a union here is null and one other
+        return lambda value: None if value is None else convert(value)
+    if isinstance(node, str):
+        return _converter(named[node], leaf, minor, {}) if node in named else None
+    if node.get("logicalType") == "decimal":
+        return leaf
+    match node["type"]:
+        case "record":
+            named[node["name"]] = node
+            fields = [(f["name"], _field_converter(f, leaf, minor, named)) for f in node["fields"]]
+            return _record_converter([(name, convert) for name, convert in fields if convert])
+        case "array":
+            items = _converter(node["items"], leaf, minor, named)
+            return (lambda values: [items(v) for v in values]) if items else None
+        case _:
+            return None
+
+
+def _field_converter(
+    field: Record, leaf: Convert, minor: Convert | None, named: dict[str, Record]
+) -> Convert | None:
+    if minor is None or not field["name"].endswith("_minor"):
+        return _converter(field["type"], leaf, minor, named)
+    return lambda value: None if value is None else minor(value)
+
+
+def _record_converter(converts: list[tuple[str, Convert]]) -> Convert | None:
+    if not converts:
+        return None
+
+    def convert_fields(record: Mapping[str, Any]) -> Record:
+        converted = dict(record)
+        for name, convert in converts:
+            if name in converted:
+                converted[name] = convert(converted[name])
+        return converted
+
+    return convert_fields

@@ -1,0 +1,64 @@
+"""Bytes to events: everything that is checked of a record before the rules see it.
+
+Order of checks: key and value present, header, schema, Avro, key equal to account_id, partition.
+"""
+
+from schemas.wire import Schemas, WireError
+from streams.agents import events
+from streams.domain.events import Event, Origin
+from streams.domain.reasons import Reason, Rejected
+from streams.lanes.job import Record
+from streams.partition import partition_of
+from streams.topics import PROFILES, Topic
+
+KNOWN_KEYS = 200_000
+"""Keys whose partition was checked, remembered so that murmur2 runs once a key."""
+
+
+class Intake:
+    """Reads the records of one lane."""
+
+    def __init__(self, schemas: Schemas, lane: int, lanes: int) -> None:
+        self._schemas = schemas
+        self._lane = lane
+        self._lanes = lanes
+        self._known: set[bytes] = set()
+
+    def read(self, topic: Topic, record: Record) -> tuple[Origin, Event | Rejected]:
+        """Return where a record stood and what it says, or why it cannot be applied."""
+        key, value = record.key, record.value
+        origin = Origin(
+            topic.name, self._lane, record.offset, record.timestamp, key, value, tuple(record.headers)
+        )
+        if key is None:
+            return origin, Rejected(reason=Reason.NULL_KEY, detail="the record has no key")
+        if value is None and topic is not PROFILES:
+            return origin, Rejected(reason=Reason.NULL_VALUE, detail="the record has no value")
+        if topic.keyed_by_account and key not in self._known:
+            flaw = self._key_flaw(key)
+            if flaw is not None:
+                return origin, flaw
+        if value is None:
+            return origin, events.profile_erased(key.decode(), origin)
+        try:
+            codec = self._schemas.codec_of(value, *topic.records)
+            decoded = codec.decode(value)
+        except WireError as e:
+            return origin, Rejected(reason=Reason(e.reason), detail=e.detail)
+        if topic.keyed_by_account and decoded["account_id"].encode() != key:
+            detail = f"the key names {key.decode()!r}, the value {decoded['account_id']!r}"
+            return origin, Rejected(reason=Reason.KEY_MISMATCH, detail=detail)
+        return origin, events.event_of(codec.name, decoded, origin)
+
+    def _key_flaw(self, key: bytes) -> Rejected | None:
+        try:
+            key.decode()
+        except UnicodeDecodeError as e:
+            return Rejected(reason=Reason.BAD_KEY, detail=f"the key is not UTF-8: {e.reason}")
+        if (right := partition_of(key, self._lanes)) != self._lane:
+            detail = f"the key belongs to partition {right}, by murmur2 over {self._lanes}"
+            return Rejected(reason=Reason.WRONG_PARTITION, detail=detail)
+        if len(self._known) >= KNOWN_KEYS:
+            self._known.clear()
+        self._known.add(key)
+        return None

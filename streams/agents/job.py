@@ -1,0 +1,217 @@
+"""The billing application of the lanes: records in, the rules' outcome out, one journal entry a commit.
+
+Decides nothing: what a record means is streams.domain's to say.
+"""
+
+import struct
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from schemas.wire import Schemas
+from streams import metrics
+from streams.agents import outputs
+from streams.agents.intake import Intake
+from streams.agents.seen import SeenShelf, SeenStore
+from streams.agents.shelves import (
+    AccountShelf,
+    AdjustmentShelf,
+    LaneShelf,
+    PaymentShelf,
+    PriceShelf,
+    ProfileShelf,
+    ProfileStore,
+    WaitingShelf,
+)
+from streams.domain.book import Book, Outcome, Policy
+from streams.domain.events import Event, Origin, ProfileChanged, ProfileErased, Tick
+from streams.domain.outputs import AccountBalance, DeadLetter, Output
+from streams.domain.reasons import Rejected
+from streams.domain.shelves import Shelves
+from streams.lanes.app import View
+from streams.lanes.job import Batch, Fold, MemoryStore, Record, Store, Table
+from streams.settings import Settings
+from streams.topics import INPUTS, JOURNAL, PROFILES, STATE_TABLES, TICKS, changelog
+
+SWEEP_ACCOUNTS = 500
+"""Accounts woken in one go, between which live events are folded."""
+COMMITS_KEY = b"commits"
+COMMITS = struct.Struct(">Q")
+
+
+class BillingJob:
+    """Opens the books."""
+
+    def __init__(self, settings: Settings, policy: Policy, schemas: Schemas, *, worker: str) -> None:
+        self.settings = settings
+        self.policy = policy
+        self.schemas = schemas
+        self.worker = worker
+        self.view: View | None = None
+        """The Faust table that shows committed balances."""
+        self.inputs = [settings.topic(topic.name) for topic in INPUTS]
+        self.barrier_topic = settings.topic(TICKS.name)
+        self.tables = [
+            Table(
+                name=name,
+                topic=changelog(settings.application, name),
+                store=SeenStore if name == SeenShelf.TABLE else MemoryStore,
+            )
+            for name in STATE_TABLES
+        ]
+        profiles = settings.topic(PROFILES.name)
+        self.tables.append(
+            Table(name=PROFILES.name, topic=profiles, store=lambda: ProfileStore(schemas), source=True)
+        )
+
+    def open(self, lane: int, stores: Mapping[str, Store]) -> Fold:
+        """Return the fold of a lane over its restored stores."""
+        return BillingFold(self, lane, stores)
+
+
+class BillingFold:
+    """One lane's book, between the wire and the batch."""
+
+    def __init__(self, job: BillingJob, lane: int, stores: Mapping[str, Store]) -> None:
+        codec = job.schemas.codec
+        self._job = job
+        self._lane = lane
+        self._topics = {job.settings.topic(topic.name): topic for topic in INPUTS}
+        self._intake = Intake(job.schemas, lane, job.settings.lanes)
+        seen_store = stores[SeenShelf.TABLE]
+        assert isinstance(seen_store, SeenStore)
+        self._seen = SeenShelf(seen_store)
+        self._profiles = ProfileShelf(stores[PROFILES.name], codec("account-profile"))
+        accounts = AccountShelf(stores["accounts"], codec("state-account"))
+        payments = PaymentShelf(stores["payments"], codec("state-payment"))
+        adjustments = AdjustmentShelf(stores["adjustments"], codec("state-adjustment"))
+        prices = PriceShelf(stores["prices"], codec("price"))
+        lane_state = LaneShelf(stores["lane"], codec("state-lane"))
+        waiting = WaitingShelf(stores["waiting"], codec("state-waiting"))
+        self._cabinets = [
+            shelf.cabinet for shelf in (accounts, payments, adjustments, prices, lane_state, waiting)
+        ]
+        self._book = Book(
+            job.policy,
+            Shelves(
+                accounts=accounts,
+                payments=payments,
+                adjustments=adjustments,
+                prices=prices,
+                profiles=self._profiles,
+                lane=lane_state,
+                waiting=waiting,
+                seen=self._seen,
+            ),
+        )
+        self._counts: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._tick: int | None = None
+        commits = stores["lane"].get(COMMITS_KEY)
+        self._commit = COMMITS.unpack(commits)[0] if commits else 0
+        self._balances: list[AccountBalance] = []
+
+    def apply(self, topic: str, records: Sequence[Record], batch: Batch) -> None:
+        """Fold records of one input."""
+        spec = self._topics[topic]
+        read, take = self._intake.read, self._take
+        for record in records:
+            origin, event = read(spec, record)
+            take(origin, event, batch)
+
+    def barrier(self, record: Record, batch: Batch) -> None:
+        """Act on a tick."""
+        origin, event = self._intake.read(TICKS, record)
+        self._take(origin, event, batch)
+
+    def work(self, batch: Batch) -> bool:
+        """Wake a bounded number of accounts that are due."""
+        more = self._book.work(SWEEP_ACCOUNTS)
+        self._drain(batch)
+        return more
+
+    def seal(self, batch: Batch) -> None:
+        """Encode the changed state, the balances and the journal entry of a batch."""
+        self._drain(batch)
+        self._balances = self._book.balances()
+        for balance in self._balances:
+            self._emit(balance, batch)
+        for cabinet in self._cabinets:
+            cabinet.seal(batch)
+        self._seen.seal(batch)
+        self._journal(batch)
+
+    def committed(self, batch: Batch) -> None:
+        """Show the committed balances, count, and start the next batch."""
+        for cabinet in self._cabinets:
+            cabinet.committed()
+        self._seen.committed()
+        self._profiles.committed()
+        if self._job.view is not None:
+            self._job.view.show({balance.account_id: balance for balance in self._balances})
+        for outcome, count in self._counts.items():
+            metrics.RECORDS.labels(outcome).inc(count)
+        for reason, count in self._reasons.items():
+            metrics.DEAD_LETTERS.labels(reason).inc(count)
+        self._counts.clear()
+        self._reasons.clear()
+        self._book.settled_applied = self._book.settled_dead = 0
+        self._tick = None
+
+    def _take(self, origin: Origin, event: Event | Rejected, batch: Batch) -> None:
+        outcome = event if isinstance(event, Rejected) else self._book.apply(event)
+        if isinstance(outcome, Rejected):
+            self._counts["dead"] += 1
+            account_id = None if isinstance(event, Rejected) else getattr(event, "account_id", None)
+            self._reject(origin, outcome, account_id, batch)
+            return
+        self._counts[outcome] += 1
+        if outcome is not Outcome.APPLIED:
+            return
+        if isinstance(event, ProfileChanged | ProfileErased):
+            assert origin.key is not None, "intake passes no record without a key"
+            batch.write(PROFILES.name, origin.key, origin.value)
+        elif isinstance(event, Tick):
+            self._tick = event.time
+
+    def _reject(self, origin: Origin, rejected: Rejected, account_id: str | None, batch: Batch) -> None:
+        letter = DeadLetter(
+            origin=origin,
+            reason=rejected.reason,
+            detail=rejected.detail,
+            account_id=account_id,
+            rejected_at=self._book.time,
+        )
+        self._emit(letter, batch)
+
+    def _drain(self, batch: Batch) -> None:
+        """Encode what the rules put out, in order."""
+        for output in self._book.outputs:
+            self._emit(output, batch)
+        self._book.outputs.clear()
+
+    def _emit(self, output: Output | AccountBalance, batch: Batch) -> None:
+        if isinstance(output, DeadLetter):
+            self._reasons[output.reason] += 1
+        topic, key, record_type, record = outputs.record_of(output)
+        value = self._job.schemas.codec(record_type).encode(record)
+        batch.emit(self._job.settings.topic(topic), None if key is None else key.encode(), value)
+
+    def _journal(self, batch: Batch) -> None:
+        self._commit += 1
+        batch.write("lane", COMMITS_KEY, COMMITS.pack(self._commit))
+        prefix = len(self._job.settings.topic_prefix)
+        entry = {
+            "lane": self._lane,
+            "commit": self._commit,
+            "worker": self._job.worker,
+            "runs": [{"topic": run.topic[prefix:], "from": run.start, "to": run.stop} for run in batch.runs],
+            "applied": self._counts[Outcome.APPLIED],
+            "waiting": self._counts[Outcome.WAITING],
+            "duplicate": self._counts[Outcome.DUPLICATE],
+            "dead": self._counts["dead"],
+            "settled_applied": self._book.settled_applied,
+            "settled_dead": self._book.settled_dead,
+            "tick": self._tick,
+        }
+        value = self._job.schemas.codec("journal-entry").encode(entry)
+        batch.emit(self._job.settings.topic(JOURNAL.name), str(self._lane).encode(), value)

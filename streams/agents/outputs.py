@@ -1,0 +1,253 @@
+"""From the rules' outputs to records: (topic, key, record type, record). Names and types only, no rule."""
+
+from typing import Any, NamedTuple, assert_never
+
+from streams import topics
+from streams.domain.outputs import (
+    AccountBalance,
+    CreditNote,
+    DeadLetter,
+    Invoice,
+    LedgerEntry,
+    Notification,
+    Output,
+    Party,
+    StatusChanged,
+    TopUpCommand,
+)
+from streams.domain.periods import label
+
+Record = dict[str, Any]
+
+
+class Outgoing(NamedTuple):
+    """A record to be sent: what agents hand to the lane."""
+
+    topic: str
+    """Without prefix."""
+    key: str | None
+    """An account id (UTF-8 on the wire); None: no key, and the record goes to the lane's own partition."""
+    record_type: str
+    record: Record
+
+
+def record_of(output: Output | AccountBalance) -> Outgoing:
+    """Return an output as a record for its topic."""
+    if type(output) is LedgerEntry:  # the hot path
+        return Outgoing(topics.LEDGER.name, output.account_id, "ledger-entry", ledger_entry(output))
+    match output:
+        case LedgerEntry():
+            return Outgoing(topics.LEDGER.name, output.account_id, "ledger-entry", ledger_entry(output))
+        case AccountBalance():
+            record = account_balance(output)
+            return Outgoing(topics.BALANCES.name, output.account_id, "account-balance", record)
+        case StatusChanged():
+            record = {"account_id": output.account_id, "status": output.status.value, "since": output.since}
+            return Outgoing(topics.STATUS.name, output.account_id, "account-status", record)
+        case TopUpCommand():
+            record = top_up_command(output)
+            return Outgoing(topics.COMMANDS.name, output.account_id, "top-up-command", record)
+        case Invoice():
+            return Outgoing(topics.INVOICES.name, output.account_id, "invoice", invoice(output))
+        case CreditNote():
+            return Outgoing(topics.INVOICES.name, output.account_id, "credit-note", credit_note(output))
+        case Notification():
+            record = notification(output)
+            return Outgoing(topics.NOTIFICATIONS.name, output.account_id, "notification", record)
+        case DeadLetter():
+            return Outgoing(topics.DEAD_LETTERS.name, None, "dead-letter", dead_letter(output))
+        case _:
+            assert_never(output)
+
+
+def ledger_entry(e: LedgerEntry) -> Record:
+    """Return a LedgerEntry's record: one expression, for its cost."""
+    return {
+        "account_id": e.account_id,
+        "number": e.number,
+        "kind": e.kind,
+        "amount": e.amount,
+        "balance_after": e.balance_after,
+        "currency": e.currency,
+        "period": label(e.period),
+        "month": label(e.month),
+        "occurred_at": e.occurred_at,
+        "booked_at": e.booked_at,
+        "source": e.source,
+        "event_id": e.event_id,
+        "meter": e.meter,
+        "quantity": e.quantity,
+        "price_version": e.price_version,
+        "tax_rate": e.tax_rate,
+        "payment_id": e.payment_id,
+        "reference": e.reference,
+        "command_id": e.command_id,
+        "adjustment_id": e.adjustment_id,
+        "reason": e.reason,
+    }
+
+
+def account_balance(b: AccountBalance) -> Record:
+    """Return an AccountBalance's record."""
+    return {
+        "account_id": b.account_id,
+        "currency": b.currency,
+        "balance": b.balance,
+        "status": b.status.value,
+        "entries": b.entries,
+        "open_periods": [
+            {
+                "period": label(p.period),
+                "opening": p.opening,
+                "received": p.received,
+                "charged": p.charges + p.tax,
+                "charges": p.charges,
+                "tax": p.tax,
+            }
+            for p in b.open_periods
+        ],
+        "top_up": b.top_up,
+        "pending_minor": b.pending_minor,
+        "as_of": b.as_of,
+    }
+
+
+def top_up_command(c: TopUpCommand) -> Record:
+    """Return a TopUpCommand's record."""
+    return {
+        "account_id": c.account_id,
+        "command_id": c.command_id,
+        "kind": c.kind.value,
+        "episode": c.episode,
+        "attempt": c.attempt,
+        "amount_minor": c.amount_minor,
+        "currency": c.currency,
+        "payment_method_ref": c.payment_method_ref,
+        "consent": c.consent,
+        "made_at": c.made_at,
+        "expires_at": c.expires_at,
+    }
+
+
+def invoice(i: Invoice) -> Record:
+    """Return an Invoice's record."""
+    return {
+        "account_id": i.account_id,
+        "number": i.number,
+        "sequence": i.sequence,
+        "period": label(i.period),
+        "period_start": i.period_start,
+        "period_end": i.period_end,
+        "zone": i.zone,
+        "issued_at": i.issued_at,
+        "currency": i.currency,
+        "seller": party(i.seller),
+        "customer": None if i.customer is None else party(i.customer),
+        "opening": i.opening,
+        "lines": [
+            {
+                "month": label(n.month),
+                "meter": n.meter,
+                "unit": n.unit,
+                "price_version": n.price_version,
+                "model": n.model.value,
+                "quantity": n.quantity,
+                "amount": n.amount,
+                "amount_minor": n.amount_minor,
+                "tax_rate": n.tax_rate,
+                "tax": n.tax,
+                "tiers": [
+                    {"quantity": t.quantity, "unit_price": t.unit_price, "amount": t.amount} for t in n.tiers
+                ],
+            }
+            for n in i.lines
+        ],
+        "taxes": [{"rate": t.rate, "base": t.base, "tax": t.tax} for t in i.taxes],
+        "movements": [
+            {
+                "kind": m.kind,
+                "reference": m.reference,
+                "amount": m.amount,
+                "occurred_at": m.occurred_at,
+                "reason": m.reason,
+            }
+            for m in i.movements
+        ],
+        "credit_notes": list(i.credit_notes),
+        "charges": i.charges,
+        "tax": i.tax,
+        "received": i.received,
+        "charged": i.charged,
+        "closing": i.closing,
+        "shown": {
+            "opening_minor": i.shown.opening_minor,
+            "received_minor": i.shown.received_minor,
+            "closing_minor": i.shown.closing_minor,
+            "charged_minor": i.shown.charged_minor,
+            "tax_minor": i.shown.tax_minor,
+            "rounding_minor": i.shown.rounding_minor,
+        },
+    }
+
+
+def credit_note(c: CreditNote) -> Record:
+    """Return a CreditNote's record."""
+    return {
+        "account_id": c.account_id,
+        "number": c.number,
+        "sequence": c.sequence,
+        "invoice_number": c.invoice_number,
+        "period": label(c.period),
+        "shown_in": label(c.shown_in),
+        "issued_at": c.issued_at,
+        "currency": c.currency,
+        "seller": party(c.seller),
+        "customer": None if c.customer is None else party(c.customer),
+        "lines": [
+            {
+                "meter": n.meter,
+                "price_version": n.price_version,
+                "quantity": n.quantity,
+                "amount": n.amount,
+                "tax_rate": n.tax_rate,
+                "tax": n.tax,
+            }
+            for n in c.lines
+        ],
+        "amount": c.amount,
+        "tax": c.tax,
+    }
+
+
+def party(p: Party) -> Record:
+    """Return a Party's record."""
+    return {"name": p.name, "address": list(p.address), "country": p.country, "tax_id": p.tax_id}
+
+
+def notification(n: Notification) -> Record:
+    """Return a Notification's record."""
+    return {
+        "account_id": n.account_id,
+        "notification_id": n.notification_id,
+        "kind": n.kind.value,
+        "created_at": n.created_at,
+        "details": dict(n.details),
+    }
+
+
+def dead_letter(d: DeadLetter) -> Record:
+    """Return a DeadLetter's record."""
+    origin = d.origin
+    return {
+        "topic": origin.topic,
+        "partition": origin.partition,
+        "offset": origin.offset,
+        "timestamp": origin.timestamp,
+        "key": origin.key,
+        "value": origin.value,
+        "headers": [{"name": name, "value": value} for name, value in origin.headers],
+        "reason": d.reason.value,
+        "detail": d.detail,
+        "account_id": d.account_id,
+        "rejected_at": d.rejected_at,
+    }

@@ -1,0 +1,299 @@
+"""The rules' shelves over a lane's tables: decoded objects cached, changed ones encoded once a commit.
+
+Every shelf reads its own uncommitted writes; seal() puts them into the batch, committed() starts anew.
+"""
+
+import heapq
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+from schemas.wire import Codec, Record, Schemas, WireError
+from streams.agents import events, states
+from streams.domain.account import NEVER, Account, Adjusted, LaneState, Payment, Waiting
+from streams.domain.events import Price, Profile
+from streams.lanes.job import Batch, MemoryStore, Store
+
+Value = TypeVar("Value")
+CACHED = 50_000
+"""Decoded objects that a shelf keeps at most, between commits."""
+NUMBER = struct.Struct(">Q")
+
+
+class Cabinet(Generic[Value]):
+    """One table of decoded values by key bytes."""
+
+    def __init__(
+        self,
+        table: str,
+        store: Store,
+        codec: Codec,
+        *,
+        read: Callable[[Record], Value],
+        write: Callable[[Value], Record],
+    ) -> None:
+        self._table = table
+        self._store = store
+        self._codec = codec
+        self._read = read
+        self._write = write
+        self._cache: dict[bytes, Value] = {}
+        self.changed: dict[bytes, Value | None] = {}
+        """What the batch under way has changed; None: deleted."""
+
+    def get(self, key: bytes) -> Value | None:
+        """Return the live object of a key."""
+        value = self._cache.get(key)
+        if value is not None:
+            return value
+        if key in self.changed:
+            return self.changed[key]
+        stored = self._store.get(key)
+        if stored is None:
+            return None
+        value = self._cache[key] = self._read(self._codec.decode(stored))
+        return value
+
+    def put(self, key: bytes, value: Value) -> None:
+        """Keep a changed object."""
+        self.changed[key] = self._cache[key] = value
+
+    def delete(self, key: bytes) -> None:
+        """Remove a key."""
+        self._cache.pop(key, None)
+        self.changed[key] = None
+
+    def stored(self) -> Iterator[tuple[bytes, Value]]:
+        """Return every committed object, decoded anew."""
+        return ((key, self._read(self._codec.decode(value))) for key, value in self._store.items())
+
+    def seal(self, batch: Batch) -> None:
+        """Encode what changed into the batch."""
+        encode, write = self._codec.encode, self._write
+        for key, value in self.changed.items():
+            batch.write(self._table, key, None if value is None else encode(write(value)))
+
+    def committed(self) -> None:
+        """Start the next batch; the cache keeps to its bound."""
+        self.changed.clear()
+        if len(self._cache) > CACHED:
+            for key in list(self._cache)[: len(self._cache) - CACHED // 2]:
+                del self._cache[key]
+
+
+class AccountShelf:
+    """Accounts by id, indexed by wake_at."""
+
+    def __init__(self, store: Store, codec: Codec) -> None:
+        self.cabinet = Cabinet("accounts", store, codec, read=states.account_of, write=states.account_record)
+        self._wakes: dict[str, int] = {}
+        self._heap: list[tuple[int, str]] = []
+        for _, account in self.cabinet.stored():
+            self._index(account.account_id, account.wake_at)
+
+    def get(self, account_id: str) -> Account | None:
+        """Return the live account."""
+        return self.cabinet.get(account_id.encode())
+
+    def put(self, account: Account) -> None:
+        """Keep a changed account and its wake_at."""
+        account_id = account.account_id
+        self.cabinet.put(account_id.encode(), account)
+        if self._wakes.get(account_id, NEVER) != account.wake_at:
+            self._index(account_id, account.wake_at)
+
+    def due(self, time: int, limit: int) -> Sequence[str]:
+        """Return account ids whose wake_at <= time, earliest first."""
+        heap, wakes = self._heap, self._wakes
+        found: list[tuple[int, str]] = []
+        while heap and heap[0][0] <= time and len(found) < limit:
+            wake_at, account_id = heapq.heappop(heap)
+            if wakes.get(account_id) == wake_at and (not found or found[-1] != (wake_at, account_id)):
+                found.append((wake_at, account_id))
+        for entry in found:  # they stay due until put() says otherwise
+            heapq.heappush(heap, entry)
+        return [account_id for _, account_id in found]
+
+    def _index(self, account_id: str, wake_at: int) -> None:
+        if wake_at >= NEVER:
+            self._wakes.pop(account_id, None)
+        else:
+            self._wakes[account_id] = wake_at
+            heapq.heappush(self._heap, (wake_at, account_id))
+
+
+class PaymentShelf:
+    """Payments by account and payment id."""
+
+    def __init__(self, store: Store, codec: Codec) -> None:
+        self.cabinet = Cabinet("payments", store, codec, read=states.payment_of, write=states.payment_record)
+
+    def get(self, account_id: str, payment_id: str) -> Payment | None:
+        """Return what is remembered of a payment."""
+        return self.cabinet.get(pair_key(account_id, payment_id))
+
+    def put(self, payment: Payment) -> None:
+        """Remember a payment."""
+        self.cabinet.put(pair_key(payment.account_id, payment.payment_id), payment)
+
+
+class AdjustmentShelf:
+    """Adjustments by account and adjustment id."""
+
+    def __init__(self, store: Store, codec: Codec) -> None:
+        self.cabinet = Cabinet(
+            "adjustments", store, codec, read=states.adjusted_of, write=states.adjusted_record
+        )
+
+    def get(self, account_id: str, adjustment_id: str) -> Adjusted | None:
+        """Return an applied adjustment."""
+        return self.cabinet.get(pair_key(account_id, adjustment_id))
+
+    def put(self, adjusted: Adjusted) -> None:
+        """Remember an applied adjustment."""
+        self.cabinet.put(pair_key(adjusted.account_id, adjusted.adjustment_id), adjusted)
+
+
+class PriceShelf:
+    """All price versions, decoded."""
+
+    def __init__(self, store: Store, codec: Codec) -> None:
+        self.cabinet = Cabinet("prices", store, codec, read=states.price_of, write=states.price_record)
+        self._versions: dict[tuple[str, str], dict[int, Price]] = {}
+        for _, price in self.cabinet.stored():
+            self._versions.setdefault((price.meter, price.currency), {})[price.version] = price
+
+    def of(self, meter: str, currency: str) -> Sequence[Price]:
+        """Return all versions of a meter's price."""
+        return list(self._versions.get((meter, currency), {}).values())
+
+    def put(self, price: Price) -> None:
+        """Keep a version."""
+        self._versions.setdefault((price.meter, price.currency), {})[price.version] = price
+        key = pair_key(price.meter, price.currency, str(price.version))
+        self.cabinet.put(key, price)
+
+
+class ProfileStore(MemoryStore):
+    """What the account-profiles topic holds; a record that is no profile of its key counts as none.
+
+    Such records are dead letters; restoring meets them again and must pass over them again.
+    """
+
+    __slots__ = ("_schemas",)
+
+    def __init__(self, schemas: Schemas) -> None:
+        super().__init__()
+        self._schemas = schemas
+
+    def apply(self, key: bytes, value: bytes | None) -> None:
+        """Take a committed value that is a profile, or a deletion."""
+        if value is not None:
+            try:
+                _, profile = self._schemas.decode(value, "account-profile")
+            except WireError:
+                return
+            if profile["account_id"].encode() != key:
+                return
+        super().apply(key, value)
+
+
+class ProfileShelf:
+    """Profiles as their topic holds them: nothing of them enters a changelog."""
+
+    def __init__(self, store: Store, codec: Codec) -> None:
+        self._store = store
+        self._codec = codec
+        self._fresh: dict[str, Profile | None] = {}
+
+    def get(self, account_id: str) -> Profile | None:
+        """Return an account's profile; a stored value that is none counts as none."""
+        if account_id in self._fresh:
+            return self._fresh[account_id]
+        stored = self._store.get(account_id.encode())
+        return None if stored is None else events.profile_of(self._codec.decode(stored))
+
+    def put(self, account_id: str, profile: Profile) -> None:
+        """Keep a profile until its record's own value stands in the store."""
+        self._fresh[account_id] = profile
+
+    def erase(self, account_id: str) -> None:
+        """Forget a profile."""
+        self._fresh[account_id] = None
+
+    def committed(self) -> None:
+        """Start the next batch."""
+        self._fresh.clear()
+
+
+class LaneShelf:
+    """The one LaneState."""
+
+    KEY = b"lane"
+
+    def __init__(self, store: Store, codec: Codec) -> None:
+        self.cabinet = Cabinet("lane", store, codec, read=states.lane_of, write=states.lane_record)
+
+    def get(self) -> LaneState | None:
+        """Return the lane's state."""
+        return self.cabinet.get(self.KEY)
+
+    def put(self, state: LaneState) -> None:
+        """Keep the lane's state."""
+        self.cabinet.put(self.KEY, state)
+
+
+class WaitingShelf:
+    """Waiting events by number, indexed by account and meter."""
+
+    def __init__(self, store: Store, codec: Codec) -> None:
+        self.cabinet = Cabinet("waiting", store, codec, read=states.waiting_of, write=states.waiting_record)
+        self._rows: dict[int, Waiting] = {}
+        self._by_account: dict[str, dict[int, Waiting]] = {}
+        self._by_meter: dict[str, dict[int, Waiting]] = {}
+        for _, row in sorted(self.cabinet.stored()):
+            self._index(row)
+
+    def put(self, row: Waiting) -> None:
+        """Keep a waiting event."""
+        self.cabinet.put(NUMBER.pack(row.number), row)
+        self._index(row)
+
+    def delete(self, row: Waiting) -> None:
+        """Let a waiting event go."""
+        self.cabinet.delete(NUMBER.pack(row.number))
+        self._rows.pop(row.number)
+        for index, name in self._places(row):
+            rows = index[name]
+            del rows[row.number]
+            if not rows:
+                del index[name]
+
+    def of_account(self, account_id: str) -> Sequence[Waiting]:
+        """Return an account's rows by number."""
+        return list(self._by_account.get(account_id, {}).values())
+
+    def of_meter(self, meter: str) -> Sequence[Waiting]:
+        """Return a meter's rows by number."""
+        return list(self._by_meter.get(meter, {}).values())
+
+    def all(self) -> Sequence[Waiting]:
+        """Return all rows by number."""
+        return list(self._rows.values())
+
+    def _index(self, row: Waiting) -> None:
+        self._rows[row.number] = row
+        for index, name in self._places(row):
+            index.setdefault(name, {})[row.number] = row
+
+    def _places(self, row: Waiting) -> list[tuple[dict[str, dict[int, Waiting]], str]]:
+        places = [(self._by_account, row.event.account_id)]
+        meter = getattr(row.event, "meter", None)
+        if meter is not None:
+            places.append((self._by_meter, meter))
+        return places
+
+
+def pair_key(*parts: str) -> bytes:
+    """Return a key that no other parts make: each part with its length before it."""
+    return b"".join(struct.pack(">I", len(data)) + data for data in (part.encode() for part in parts))

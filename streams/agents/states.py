@@ -1,0 +1,378 @@
+"""The rules' state to and from the records of schemas/state-*.avsc. Field by field, no rule.
+
+What an account works out from its other fields is not stored: prepare() in the rules does it again.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from streams.agents import events
+from streams.domain.account import (
+    Account,
+    Adjusted,
+    Ended,
+    LaneState,
+    MonthRow,
+    Payment,
+    Pending,
+    Period,
+    Taken,
+    TopUp,
+    Waiting,
+)
+from streams.domain.events import (
+    Adjustment,
+    AutomaticTopUp,
+    Origin,
+    PaymentEvent,
+    Price,
+    TaxRate,
+    UsageEvent,
+)
+from streams.domain.outputs import Movement, Status
+from streams.domain.periods import ZoneFrom
+from streams.domain.reasons import InvariantBroken
+
+Record = dict[str, Any]
+
+
+def account_record(a: Account) -> Record:
+    """Return an account's state as a record."""
+    auto = a.automatic_top_up
+    return {
+        "wake_at": a.wake_at,
+        "account_id": a.account_id,
+        "currency": a.currency,
+        "opened_at": a.opened_at,
+        "by_default": a.by_default,
+        "zones": [{"month": z.month, "zone": z.zone} for z in a.zones],
+        "first_open": a.first_open,
+        "revision": a.revision,
+        "tax_rates": [{"valid_from": r.valid_from, "rate": r.rate} for r in a.tax_rates],
+        "automatic_top_up": None if auto is None else _automatic_record(auto),
+        "warning_level_minor": a.warning_level_minor,
+        "overdraft_minor": a.overdraft_minor,
+        "closed": a.closed,
+        "closed_at": a.closed_at,
+        "balance": a.balance,
+        "opening": a.opening,
+        "entries": a.entries,
+        "invoices": a.invoices,
+        "credit_notes": a.credit_notes,
+        "status": a.status.value,
+        "status_since": a.status_since,
+        "told_status": a.told_status.value,
+        "mail_at": a.mail_at,
+        "periods": [_period_record(month, period) for month, period in a.periods.items()],
+        "rows": [
+            {
+                "month": month,
+                "meter": meter,
+                "version": version,
+                "rate": rate,
+                "quantity": r.quantity,
+                "amount": r.amount,
+                "tax": r.tax,
+                "charges": r.charges,
+                "invoiced_quantity": r.invoiced_quantity,
+                "invoiced_amount": r.invoiced_amount,
+                "invoiced_tax": r.invoiced_tax,
+                "invoice": r.invoice,
+                "invoice_period": r.invoice_period,
+            }
+            for (month, meter, version, rate), r in a.rows.items()
+        ],
+        "top_up": _top_up_record(a.top_up),
+    }
+
+
+def account_of(r: Record) -> Account:
+    """Return the account of a record; raises KeyError, ValueError on one that the rules never wrote."""
+    auto = r["automatic_top_up"]
+    return Account(
+        wake_at=r["wake_at"],
+        account_id=r["account_id"],
+        currency=r["currency"],
+        opened_at=r["opened_at"],
+        by_default=r["by_default"],
+        zones=tuple(ZoneFrom(z["month"], z["zone"]) for z in r["zones"]),
+        first_open=r["first_open"],
+        revision=r["revision"],
+        tax_rates=tuple(TaxRate(t["valid_from"], t["rate"]) for t in r["tax_rates"]),
+        automatic_top_up=None if auto is None else events.automatic_top_up_of(auto),
+        warning_level_minor=r["warning_level_minor"],
+        overdraft_minor=r["overdraft_minor"],
+        closed=r["closed"],
+        closed_at=r["closed_at"],
+        balance=r["balance"],
+        opening=r["opening"],
+        entries=r["entries"],
+        invoices=r["invoices"],
+        credit_notes=r["credit_notes"],
+        status=Status(r["status"]),
+        status_since=r["status_since"],
+        told_status=Status(r["told_status"]),
+        mail_at=r["mail_at"],
+        periods={
+            p["month"]: Period(
+                received=p["received"],
+                charges=p["charges"],
+                tax=p["tax"],
+                movements=[Movement(**m) for m in p["movements"]],
+            )
+            for p in r["periods"]
+        },
+        rows={
+            (w["month"], w["meter"], w["version"], w["rate"]): MonthRow(
+                w["quantity"],
+                w["amount"],
+                w["tax"],
+                w["charges"],
+                w["invoiced_quantity"],
+                w["invoiced_amount"],
+                w["invoiced_tax"],
+                w["invoice"],
+                w["invoice_period"],
+            )
+            for w in r["rows"]
+        },
+        top_up=_top_up(r["top_up"]),
+    )
+
+
+def payment_record(p: Payment) -> Record:
+    """Return a payment's state as a record."""
+    return {
+        "account_id": p.account_id,
+        "payment_id": p.payment_id,
+        "paid": p.paid,
+        "command_id": p.command_id,
+        "taken": [{"kind": t.kind, "reference": t.reference, "amount": t.amount} for t in p.taken],
+        "heard": list(p.heard),
+        "waiting": [
+            {
+                "number": w.number,
+                "origin": _origin_record(w.event.origin),
+                "payment": _payment_event_record(w.event),
+            }
+            for w in p.waiting
+            if isinstance(w.event, PaymentEvent)
+        ],
+    }
+
+
+def payment_of(r: Record) -> Payment:
+    """Return the payment of a record."""
+    return Payment(
+        account_id=r["account_id"],
+        payment_id=r["payment_id"],
+        paid=r["paid"],
+        command_id=r["command_id"],
+        taken=[Taken(t["kind"], t["reference"], t["amount"]) for t in r["taken"]],
+        heard=list(r["heard"]),
+        waiting=[
+            Waiting(w["number"], _payment_event(r["account_id"], w["payment"], _origin(w["origin"])))
+            for w in r["waiting"]
+        ],
+    )
+
+
+def adjusted_record(a: Adjusted) -> Record:
+    """Return an applied adjustment as a record."""
+    return {
+        "account_id": a.account_id,
+        "adjustment_id": a.adjustment_id,
+        "content": a.content,
+        "entry": a.entry,
+    }
+
+
+def adjusted_of(r: Record) -> Adjusted:
+    """Return the applied adjustment of a record."""
+    return Adjusted(r["account_id"], r["adjustment_id"], r["content"], r["entry"])
+
+
+def lane_record(s: LaneState) -> Record:
+    """Return the lane's state as a record."""
+    return {"time": s.time, "forget_before": s.forget_before, "waited": s.waited}
+
+
+def lane_of(r: Record) -> LaneState:
+    """Return the lane's state of a record."""
+    return LaneState(r["time"], r["forget_before"], r["waited"])
+
+
+def price_of(r: Record) -> Price:
+    """Return the price version of a record."""
+    return events.price_of(r)
+
+
+def price_record(p: Price) -> Record:
+    """Return a price version as a record of type price: the lane keeps it as it came."""
+    return {
+        "meter": p.meter,
+        "currency": p.currency,
+        "version": p.version,
+        "unit": p.unit,
+        "valid_from": p.valid_from,
+        "late": p.late,
+        "model": p.model.value,
+        "tiers": [{"up_to": t.up_to, "unit_price": t.unit_price} for t in p.tiers],
+        "package_size": p.package_size,
+        "free_allowance": p.free_allowance,
+    }
+
+
+def waiting_record(w: Waiting) -> Record:
+    """Return a waiting event as a record."""
+    event = w.event
+    record: Record = {
+        "number": w.number,
+        "account_id": event.account_id,
+        "origin": _origin_record(event.origin),
+        "usage": None,
+        "payment": None,
+        "adjustment": None,
+    }
+    match event:
+        case UsageEvent():
+            record["usage"] = {
+                "source": event.source,
+                "event_id": event.event_id,
+                "meter": event.meter,
+                "quantity": event.quantity,
+                "occurred_at": event.occurred_at,
+            }
+        case PaymentEvent():
+            record["payment"] = _payment_event_record(event)
+        case Adjustment():
+            record["adjustment"] = _adjustment_record(event)
+    return record
+
+
+def waiting_of(r: Record) -> Waiting:
+    """Return the waiting event of a record."""
+    account_id, origin = r["account_id"], _origin(r["origin"])
+    event: UsageEvent | PaymentEvent | Adjustment
+    if r["usage"] is not None:
+        event = events.usage({"account_id": account_id, **r["usage"]}, origin)
+    elif r["payment"] is not None:
+        event = _payment_event(account_id, r["payment"], origin)
+    elif r["adjustment"] is not None:
+        event = events.adjustment({"account_id": account_id, **r["adjustment"]}, origin)
+    else:
+        raise InvariantBroken(f"waiting event {r['number']} of {account_id} is empty")
+    return Waiting(r["number"], event)
+
+
+def _automatic_record(auto: AutomaticTopUp) -> Record:
+    return asdict(auto)
+
+
+def _period_record(month: int, p: Period) -> Record:
+    return {
+        "month": month,
+        "received": p.received,
+        "charges": p.charges,
+        "tax": p.tax,
+        "movements": [
+            {
+                "kind": m.kind,
+                "reference": m.reference,
+                "amount": m.amount,
+                "occurred_at": m.occurred_at,
+                "reason": m.reason,
+            }
+            for m in p.movements
+        ],
+    }
+
+
+def _top_up_record(t: TopUp) -> Record:
+    return {
+        "episode": t.episode,
+        "attempt": t.attempt,
+        "episode_open": t.episode_open,
+        "pending": None if t.pending is None else asdict(t.pending),
+        "made_at": t.made_at,
+        "retry_at": t.retry_at,
+        "paused": t.paused,
+        "method": t.method,
+        "resumes": t.resumes,
+        "declines": [{"method": method, "count": count} for method, count in t.declines.items()],
+        "month": t.month,
+        "taken_minor": t.taken_minor,
+        "ended": [
+            {"command_id": e.command_id, "amount_minor": e.amount_minor, "month": e.month} for e in t.ended
+        ],
+        "told_month": t.told_month,
+        "told_limit": t.told_limit,
+        "decision": t.decision,
+    }
+
+
+def _top_up(r: Record) -> TopUp:
+    plain = {k: v for k, v in r.items() if k not in {"pending", "declines", "ended"}}
+    return TopUp(
+        pending=None if r["pending"] is None else Pending(**r["pending"]),
+        declines={d["method"]: d["count"] for d in r["declines"]},
+        ended=[Ended(**e) for e in r["ended"]],
+        **plain,
+    )
+
+
+def _payment_event_record(e: PaymentEvent) -> Record:
+    return {
+        "payment_id": e.payment_id,
+        "kind": e.kind.value,
+        "amount_minor": e.amount_minor,
+        "currency": e.currency,
+        "occurred_at": e.occurred_at,
+        "reference": e.reference,
+        "command_id": e.command_id,
+        "payment_method_ref": e.payment_method_ref,
+        "decline_code": e.decline_code,
+        "hard_decline": e.hard_decline,
+        "action_url": e.action_url,
+    }
+
+
+def _payment_event(account_id: str, record: Record, origin: Origin) -> PaymentEvent:
+    return events.payment({"account_id": account_id, **record}, origin)
+
+
+def _adjustment_record(e: Adjustment) -> Record:
+    return {
+        "adjustment_id": e.adjustment_id,
+        "kind": e.kind.value,
+        "amount": e.amount,
+        "currency": e.currency,
+        "reason": e.reason,
+        "author": e.author,
+        "occurred_at": e.occurred_at,
+        "usage": None if e.usage is None else asdict(e.usage),
+    }
+
+
+def _origin_record(o: Origin) -> Record:
+    return {
+        "topic": o.topic,
+        "partition": o.partition,
+        "offset": o.offset,
+        "timestamp": o.timestamp,
+        "key": o.key,
+        "value": o.value,
+        "headers": [{"name": name, "value": value} for name, value in o.headers],
+    }
+
+
+def _origin(r: Record) -> Origin:
+    return Origin(
+        r["topic"],
+        r["partition"],
+        r["offset"],
+        r["timestamp"],
+        r["key"],
+        r["value"],
+        tuple((h["name"], h["value"]) for h in r["headers"]),
+    )

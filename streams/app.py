@@ -1,0 +1,139 @@
+"""Puts a worker together: settings, schemas, topics checked, lanes in a Faust app, pages, ticker."""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+from typing import Any
+
+import faust
+import structlog
+from iso4217 import Currency
+
+from schemas.registry import RegistryError
+from streams import metrics, records, topic_admin
+from streams.agents.job import BillingJob
+from streams.agents.observe import WorkerObserver
+from streams.domain.book import Policy
+from streams.domain.outputs import Party
+from streams.lanes.app import LanesApp, View
+from streams.lanes.lane import Pace
+from streams.lanes.transaction import Cluster
+from streams.settings import Settings, SettingsError, read
+from streams.ticker import tick_for_ever
+
+CONFIG_EXIT = 2
+"""Exit code where a restart would not help."""
+MINUTE_MS = 60_000
+DAY_MS = 86_400_000
+
+log = structlog.get_logger()
+
+
+def run() -> int:
+    """Run one worker until SIGTERM; returns its exit code."""
+    try:
+        settings = read()
+        configure_logs(settings)
+        schemas = records.schemas(settings)
+        topic_admin.check(settings)
+    except (SettingsError, RegistryError, topic_admin.TopicsError) as e:
+        print(f"evergreen: {e}", file=sys.stderr)
+        return CONFIG_EXIT
+    name = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
+    health = metrics.Health(worker=name)
+    job = BillingJob(settings, policy(settings), schemas, worker=name)
+    observer = WorkerObserver(health)
+    app = LanesApp(
+        cluster=Cluster(
+            bootstrap_servers=settings.bootstrap_servers,
+            group=settings.application,
+            transaction_timeout_ms=int(settings.transaction_timeout_seconds * 1000),
+        ),
+        job=job,
+        pace=Pace(gather_seconds=settings.gather_seconds, batch_records=settings.batch_records),
+        observer=observer,
+        partitions=settings.lanes,
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=settings.session_timeout_seconds / 4,
+        consumer_group_instance_id=settings.worker_name or None,
+    )
+    job.view = View(app, name="balances", partitions=settings.lanes)
+    observer.group = app.lane_group
+    try:
+        pages = metrics.serve(settings.http_port, health)
+    except OSError as e:
+        print(f"evergreen: EVERGREEN_HTTP_PORT={settings.http_port} cannot be used: {e}", file=sys.stderr)
+        return CONFIG_EXIT
+    log.info("worker starts", worker=name, pages=f"http://127.0.0.1:{pages.server_address[1]}")
+    if settings.clock == "auto":
+        _tick(app, settings, schemas)
+    app.run_worker()
+    return 0
+
+
+def policy(settings: Settings) -> Policy:
+    """Return what the deployment decides, as the rules take it."""
+    return Policy(
+        max_age_ms=settings.max_age_days * DAY_MS,
+        grace_ms=settings.grace_minutes * MINUTE_MS,
+        min_interval_ms=settings.min_interval_seconds * 1000,
+        default_currency=settings.default_currency,
+        default_zone=settings.default_zone,
+        seller=Party(
+            name=settings.seller_name,
+            address=tuple(line.strip() for line in settings.seller_address.split(";")),
+            country=settings.seller_country,
+            tax_id=settings.seller_tax_id or None,
+        ),
+        minor_digits={c.code: c.exponent for c in Currency if c.exponent is not None},
+        manual_clock=settings.clock == "manual",
+    )
+
+
+def configure_logs(settings: Settings) -> None:
+    """Send everything to stderr in one form, Faust's and aiokafka's lines too."""
+    level = getattr(logging, settings.log_level.upper())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("streams").setLevel(level)
+
+
+def _tick(app: LanesApp, settings: Settings, schemas: Any) -> None:
+    def is_elected() -> bool:
+        return 0 in app.lane_group.open_lanes
+
+    @app.task  # type: ignore[untyped-decorator]
+    async def ticker(_: faust.App) -> None:
+        """Keep time while this worker owns lane 0; a ticker that fails starts again."""
+        while not app.should_stop:
+            try:
+                await tick_for_ever(settings, schemas, is_elected)
+            except OSError as e:
+                log.warning("ticker lost its broker", error=str(e))
+                await asyncio.sleep(settings.tick_seconds)

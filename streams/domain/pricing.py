@@ -1,0 +1,192 @@
+"""What usage costs: P(q) of a cumulative monthly quantity, T of its tax, and which price is in force.
+
+A charge is P(after) - P(before) and its tax T(after) - T(before); P and T are rounded half-even here,
+once, and nowhere else. Knows no account.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+
+from streams.domain.events import Price, PriceModel, TaxRate
+from streams.domain.money import MOST, ONE, half_even, round_up
+from streams.domain.outputs import LineTier
+from streams.domain.periods import in_range
+from streams.domain.reasons import Reason, Rejected
+
+NOTICE_MS = 10 * 60_000
+"""A price that is valid sooner than this after it is read must be marked as late."""
+MOST_TIERS = 1_000
+
+Formula = Callable[[int], int]
+
+
+class Rating:
+    """One price version, ready to be used."""
+
+    __slots__ = ("amount", "price", "version")
+
+    def __init__(self, price: Price) -> None:
+        self.price = price
+        self.version = price.version
+        self.amount: Formula = _with_allowance(_formula(price), price.free_allowance)
+        """P: what a cumulative monthly quantity costs."""
+
+    def tiers(self, quantity: int) -> tuple[LineTier, ...]:
+        """Return how P(quantity) comes about; the parts' amounts add up to it exactly."""
+        price = self.price
+        free = min(quantity, price.free_allowance or 0)
+        parts = [LineTier(quantity=free, unit_price=0, amount=0)] if free else []
+        billed = quantity - free
+        if billed <= 0:
+            return tuple(parts)
+        match price.model:
+            case PriceModel.PACKAGE:
+                packages = round_up(billed, price.package_size or 1) * ONE
+                unit_price = price.tiers[0].unit_price
+                parts.append(LineTier(quantity=packages, unit_price=unit_price, amount=self.amount(quantity)))
+            case PriceModel.PER_UNIT | PriceModel.VOLUME:
+                unit_price = _tier_price(price, billed)
+                parts.append(LineTier(quantity=billed, unit_price=unit_price, amount=self.amount(quantity)))
+            case PriceModel.GRADUATED:
+                below = 0
+                for tier in price.tiers:
+                    upper = billed if tier.up_to is None else min(billed, tier.up_to)
+                    if upper > below:
+                        amount = self.amount(free + upper) - self.amount(free + below)
+                        parts.append(
+                            LineTier(quantity=upper - below, unit_price=tier.unit_price, amount=amount)
+                        )
+                        below = upper
+        return tuple(parts)
+
+
+class RateCard:
+    """All versions of one meter's price in one currency."""
+
+    __slots__ = ("_by_version", "_ratings", "_since", "last", "last_since")
+
+    def __init__(self, prices: Iterable[Price]) -> None:
+        """Of two versions valid from the same moment the higher one is in force."""
+        ordered = sorted(prices, key=lambda p: (p.valid_from, p.version))
+        self._ratings = [Rating(price) for price in ordered]
+        self._since = [price.valid_from for price in ordered]
+        self._by_version = {rating.version: rating for rating in self._ratings}
+        self.last = self._ratings[-1]
+        """The latest price and its first moment: read on the hot path instead of a call."""
+        self.last_since = self._since[-1]
+
+    def at(self, moment: int) -> Rating | None:
+        """Return the price in force at a moment, or None before the first."""
+        place = bisect_right(self._since, moment)
+        return self._ratings[place - 1] if place else None
+
+    def version(self, version: int) -> Rating | None:
+        """Return a version."""
+        return self._by_version.get(version)
+
+
+def tax_of(rate: int, amount: int) -> int:
+    """Return T: rate x P, rounded half-even."""
+    return half_even(rate * amount)
+
+
+def rate_at(rates: tuple[TaxRate, ...], moment: int) -> int | None:
+    """Return the tax rate in force at a moment, or None; rates are in order of valid_from."""
+    for tax_rate in reversed(rates):
+        if tax_rate.valid_from <= moment:
+            return tax_rate.rate
+    return None
+
+
+def flaw(price: Price, minor_digits: Mapping[str, int]) -> Rejected | None:
+    """Return what is wrong with a price by itself, or None."""
+    problem = _problem(price, minor_digits)
+    return Rejected(reason=Reason.BAD_PRICE, detail=problem) if problem else None
+
+
+def _problem(price: Price, minor_digits: Mapping[str, int]) -> str | None:
+    tiers = price.tiers
+    if price.currency not in minor_digits:
+        return f"currency {price.currency!r} is not known"
+    if price.version < 1 or not price.meter:
+        return "version must be 1 or more, and the meter named"
+    if not in_range(price.valid_from):
+        return "valid_from is outside the calendar"
+    if not 1 <= len(tiers) <= MOST_TIERS:
+        return f"{len(tiers)} tiers: there must be 1 to {MOST_TIERS}"
+    if price.model in {PriceModel.PER_UNIT, PriceModel.PACKAGE} and len(tiers) != 1:
+        return f"a {price.model} price has one tier, not {len(tiers)}"
+    if tiers[-1].up_to is not None:
+        return "the last tier must have no up_to"
+    below = 0
+    for tier in tiers[:-1]:
+        if tier.up_to is None or tier.up_to <= below:
+            return "tiers must rise, each up_to above the one before"
+        below = tier.up_to
+    if any(not 0 <= tier.unit_price < MOST for tier in tiers):
+        return "a unit_price is negative or too large"
+    if (price.model is PriceModel.PACKAGE) != (price.package_size is not None):
+        return "package_size belongs to a package price, and only to that"
+    if price.package_size is not None and price.package_size <= 0:
+        return "package_size must be positive"
+    if price.free_allowance is not None and price.free_allowance < 0:
+        return "free_allowance is negative"
+    return None
+
+
+def _formula(price: Price) -> Formula:
+    """Return P for quantities above the free allowance."""
+    match price.model:
+        case PriceModel.PER_UNIT:
+            return _per_unit(price.tiers[0].unit_price)
+        case PriceModel.PACKAGE:
+            unit_price, size = price.tiers[0].unit_price, price.package_size or 1
+            return lambda quantity: round_up(quantity, size) * unit_price
+        case PriceModel.VOLUME:
+            return lambda quantity: half_even(quantity * _tier_price(price, quantity))
+        case PriceModel.GRADUATED:
+            return _graduated(price)
+
+
+def _per_unit(unit_price: int) -> Formula:
+    def amount(quantity: int) -> int:
+        quotient, rest = divmod(quantity * unit_price, ONE)
+        if rest + rest < ONE:  # half_even(), without the call
+            return quotient
+        return quotient + 1 if rest + rest > ONE or quotient & 1 else quotient
+
+    return amount
+
+
+def _graduated(price: Price) -> Formula:
+    bounds: list[int] = []  # where each tier ends
+    before: list[tuple[int, int, int]] = []  # where each tier begins, its price, the exact cost below it
+    start = cost = 0
+    for tier in price.tiers:
+        before.append((start, tier.unit_price, cost))
+        if tier.up_to is not None:
+            bounds.append(tier.up_to)
+            cost += (tier.up_to - start) * tier.unit_price
+            start = tier.up_to
+
+    def amount(quantity: int) -> int:
+        at = 0
+        while at < len(bounds) and quantity > bounds[at]:
+            at += 1
+        begin, unit_price, below = before[at]
+        return half_even(below + (quantity - begin) * unit_price)
+
+    return amount
+
+
+def _tier_price(price: Price, quantity: int) -> int:
+    for tier in price.tiers:
+        if tier.up_to is None or quantity <= tier.up_to:
+            return tier.unit_price
+    raise AssertionError("the last tier has no end")
+
+
+def _with_allowance(formula: Formula, free: int | None) -> Formula:
+    if not free:
+        return formula
+    return lambda quantity: formula(quantity - free) if quantity > free else 0

@@ -1,0 +1,172 @@
+"""How far consumers are behind, asked of the broker; and waiting until they are not.
+
+Zero lag is sound across groups that feed each other: committed offsets are read before the ends, and
+every consumer of ours commits an input only together with, or after, what follows from it. So if no
+end lies beyond what was committed, nothing is under way anywhere.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from streams.settings import Settings
+from streams.topics import COMMANDS, INPUTS
+
+POLL_SECONDS = 0.05
+REQUEST_SECONDS = 10
+PASSING = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNSTABLE_OFFSET_COMMIT,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+}
+"""What a broker that starts or moves answers for a while."""
+
+
+class LagError(Exception):
+    """Lag that cannot be told, or did not go away in time; one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionLag:
+    """One group's place in one partition."""
+
+    group: str
+    topic: str
+    partition: int
+    committed: int
+    end: int
+    """The last stable offset: what read_committed consumers can reach."""
+
+    @property
+    def records(self) -> int:
+        """Offsets left to read, transaction markers included."""
+        return max(0, self.end - self.committed)
+
+
+def lanes_group(settings: Settings) -> str:
+    """Return the consumer group of the workers."""
+    return settings.application
+
+
+def payments_group(settings: Settings) -> str:
+    """Return the consumer group of the payment consumer."""
+    return f"{settings.application}-payments"
+
+
+def reads_of(settings: Settings, groups: Sequence[str]) -> dict[str, list[str]]:
+    """Return the full names of the topics that each group of a deployment must read."""
+    reads = {
+        lanes_group(settings): [settings.topic(topic.name) for topic in INPUTS],
+        payments_group(settings): [settings.topic(COMMANDS.name)],
+    }
+    return {group: reads[group] for group in groups}
+
+
+def lag(bootstrap_servers: str, reads: Mapping[str, Sequence[str]]) -> list[PartitionLag]:
+    """Return each group's lag on every partition of the topics that it reads; raises LagError."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
+    deadline = time.monotonic() + REQUEST_SECONDS
+    while True:
+        try:
+            return _lag(admin, reads)
+        except KafkaException as e:
+            error = e.args[0]
+            if error.code() not in PASSING or time.monotonic() > deadline:
+                raise LagError(f"cannot ask {bootstrap_servers} for offsets: {error.str()}") from e
+            time.sleep(POLL_SECONDS)
+
+
+def _lag(admin: AdminClient, reads: Mapping[str, Sequence[str]]) -> list[PartitionLag]:
+    partitions = _partitions(admin, sorted({topic for topics in reads.values() for topic in topics}))
+    committed = {
+        group: _committed(admin, group, [p for p in partitions if p.topic in topics])
+        for group, topics in reads.items()
+    }
+    starts = _offsets(admin, partitions, OffsetSpec.earliest())
+    ends = _offsets(admin, partitions, OffsetSpec.latest())
+    return [
+        PartitionLag(
+            group=group,
+            topic=topic,
+            partition=partition,
+            committed=starts[topic, partition] if offset < 0 else offset,
+            end=ends[topic, partition],
+        )
+        for group, offsets in committed.items()
+        for (topic, partition), offset in offsets.items()
+    ]
+
+
+def wait_for_zero_lag(
+    settings: Settings,
+    groups: Sequence[str],
+    deadline_seconds: float,
+    progress: Callable[[int], None] = lambda records: None,
+) -> None:
+    """Return once no group has anything left to read; raises LagError after the deadline.
+
+    `progress` is told the records left after each look.
+    """
+    reads = reads_of(settings, groups)
+    deadline = time.monotonic() + deadline_seconds
+    while True:
+        left = [place for place in lag(settings.bootstrap_servers, reads) if place.records]
+        progress(sum(place.records for place in left))
+        if not left:
+            return
+        if time.monotonic() > deadline:
+            most = max(left, key=lambda place: place.records)
+            raise LagError(
+                f"still {sum(place.records for place in left)} records behind after {deadline_seconds:g} s; "
+                f"most on {most.topic}-{most.partition} (group {most.group}): is a worker running?"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _partitions(admin: AdminClient, topics: Sequence[str]) -> list[TopicPartition]:
+    found = admin.describe_topics(TopicCollection(list(topics)), request_timeout=REQUEST_SECONDS)
+    descriptions = []
+    for topic, future in found.items():
+        try:
+            descriptions.append(future.result())
+        except KafkaException as e:
+            raise LagError(f"topic {topic}: {e.args[0].str()} (run: evergreen topics create)") from e
+    return [TopicPartition(d.name, p.id) for d in descriptions for p in d.partitions]
+
+
+def _committed(
+    admin: AdminClient, group: str, partitions: Sequence[TopicPartition]
+) -> dict[tuple[str, int], int]:
+    asked = admin.list_consumer_group_offsets(
+        [ConsumerGroupTopicPartitions(group, list(partitions))],
+        require_stable=True,
+        request_timeout=REQUEST_SECONDS,
+    )
+    found = asked[group].result().topic_partitions
+    return {(p.topic, p.partition): p.offset for p in found}
+
+
+def _offsets(
+    admin: AdminClient, partitions: Sequence[TopicPartition], spec: OffsetSpec
+) -> dict[tuple[str, int], int]:
+    asked = admin.list_offsets(
+        {TopicPartition(p.topic, p.partition): spec for p in partitions},
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        request_timeout=REQUEST_SECONDS,
+    )
+    return {(p.topic, p.partition): future.result().offset for p, future in asked.items()}

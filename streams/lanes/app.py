@@ -1,0 +1,70 @@
+"""A Faust application whose agents receive whole fetches and whose money travels in lanes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import faust
+
+from streams.lanes.group import LaneGroup
+from streams.lanes.job import Job, Observer
+from streams.lanes.lane import Fetch, Pace
+from streams.lanes.transaction import Cluster
+from streams.lanes.transport import Transport
+
+
+class LanesApp(faust.App):  # type: ignore[misc]
+    """A faust.App over lanes; `settings` go to Faust as they are."""
+
+    def __init__(
+        self, *, cluster: Cluster, job: Job, pace: Pace, observer: Observer, partitions: int, **settings: Any
+    ) -> None:
+        self.lane_group = LaneGroup(job=job, cluster=cluster, pace=pace, observer=observer)
+        super().__init__(
+            cluster.group,
+            broker=[f"kafka://{server.strip()}" for server in cluster.bootstrap_servers.split(",")],
+            processing_guarantee="exactly_once",
+            topic_partitions=partitions,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            stream_wait_empty=False,
+            broker_max_poll_records=pace.batch_records,
+            broker_commit_interval=3600.0,
+            key_serializer="raw",
+            value_serializer="raw",
+            store="memory://",
+            web_enabled=False,
+            **settings,
+        )
+        self.agent(self._inputs(job.inputs), name="lanes")(self._deliver)
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self, loop=self.loop)
+
+    def _create_directories(self) -> None:
+        """Make none: nothing of Faust's is on disk."""
+
+    def _inputs(self, topics: Sequence[str]) -> Any:
+        return self.topic(*topics, key_serializer="raw", value_serializer="raw", acks=False)
+
+    async def _deliver(self, fetches: Any) -> None:
+        """The agent: takes whole fetches of every input and gives each to its lane."""
+        async for fetch in fetches:
+            self.lane_group.deliver(fetch)
+
+    def run_worker(self, loglevel: str = "warn") -> None:
+        """Run a Faust worker with this app until SIGTERM or SIGINT; returns never."""
+        worker = faust.Worker(
+            self, quiet=True, loglevel=loglevel, override_logging=False, redirect_stdouts=False
+        )
+        worker.execute_from_commandline()
+
+
+class View(faust.Table):  # type: ignore[misc]
+    """A Faust Table that shows committed state: written after the commit, no changelog of its own."""
+
+    def show(self, values: Mapping[str, Any]) -> None:
+        """Set rows as they now stand."""
+        self.data.update(values)
+
+
+__all__ = ["Fetch", "LanesApp", "View"]

@@ -1,0 +1,170 @@
+"""What an application gives the engine: its topics, its tables, and a Fold for each lane."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Header = tuple[str, bytes | None]
+
+
+class Record(Protocol):
+    """One consumed record, as aiokafka hands it over."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int:
+        """Kafka timestamp in milliseconds."""
+
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[Header]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A half-open range of offsets of one input that was folded as one."""
+
+    topic: str
+    start: int
+    stop: int
+    """The offset after the last, transaction markers included."""
+
+
+class Store(Protocol):
+    """Where a lane keeps one table's committed values; it sees a value only after its commit."""
+
+    def apply(self, key: bytes, value: bytes | None) -> None:
+        """Take a committed value, None deletes; called in log order, also while restoring."""
+
+    def get(self, key: bytes) -> bytes | None: ...
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]: ...
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A keyed state of every lane with the topic that it is restored from."""
+
+    name: str
+    topic: str
+    """Its changelog; or, for a source table, the input topic that holds the values themselves."""
+    store: Callable[[], Store]
+    source: bool = False
+    """True: written by others and read as an input; restored up to the lane's committed offset."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one commit will write: outputs, table values, and the ranges of inputs it answers for."""
+
+    outputs: dict[str, list[tuple[bytes | None, bytes | None]]] = field(default_factory=dict)
+    """By full topic name; all to the lane's own partition."""
+    writes: dict[str, dict[bytes, bytes | None]] = field(default_factory=dict)
+    """By table name; the last value of a key counts."""
+    runs: list[Run] = field(default_factory=list)
+    records: int = 0
+
+    def emit(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+        """Add one output record."""
+        out = self.outputs.get(topic)
+        if out is None:
+            out = self.outputs[topic] = []
+        out.append((key, value))
+
+    def write(self, table: str, key: bytes, value: bytes | None) -> None:
+        """Set a table's value, None deletes it."""
+        values = self.writes.get(table)
+        if values is None:
+            values = self.writes[table] = {}
+        values[key] = value
+
+
+class Fold(Protocol):
+    """One lane's logic: takes records in, puts what follows into the batch. Never awaits."""
+
+    def apply(self, topic: str, records: Sequence[Record], batch: Batch) -> None:
+        """Fold records of one input, in offset order."""
+
+    def barrier(self, record: Record, batch: Batch) -> None:
+        """Act on a record of the barrier topic: all that stood in the other inputs was applied."""
+
+    def work(self, batch: Batch) -> bool:
+        """Do a bounded part of what the last barrier left to do; True while more is left."""
+
+    def seal(self, batch: Batch) -> None:
+        """Encode what changed, once, when nothing more will be folded into this batch."""
+
+    def committed(self, batch: Batch) -> None:
+        """Learn that the batch is committed and its writes stand in the stores."""
+
+
+class Job(Protocol):
+    """An application of the engine."""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Full names of all input topics; equal numbers of partitions."""
+
+    @property
+    def barrier_topic(self) -> str | None:
+        """The input whose records wait until the others were read up to where they then stood."""
+
+    @property
+    def tables(self) -> Sequence[Table]: ...
+
+    def open(self, lane: int, stores: Mapping[str, Store]) -> Fold:
+        """Return the logic of a lane over its restored stores."""
+
+
+class MemoryStore:
+    """A table in a dict."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, bytes] = {}
+
+    def apply(self, key: bytes, value: bytes | None) -> None:
+        """Take a committed value."""
+        if value is None:
+            self._values.pop(key, None)
+        else:
+            self._values[key] = value
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the committed value."""
+        return self._values.get(key)
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Return all committed values."""
+        return iter(self._values.items())
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class Observer(Protocol):
+    """Who is told what the lanes do: metrics, health, views. Must be quick and must not raise."""
+
+    def opened(self, lane: int, restored: int, seconds: float) -> None: ...
+    def committed(self, lane: int, batch: Batch, times: "Times", lag: int) -> None:
+        """`lag`: offsets of the lane's inputs that are not folded yet, as last seen."""
+
+    def closed(self, lane: int) -> None: ...
+    def faulted(self, lane: int, fault: BaseException) -> None:
+        """The lane met something doubtful; the process ends right after."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """How long a batch took, in seconds, and the Kafka timestamp (ms) of its oldest record, if any."""
+
+    fold: float
+    commit: float
+    oldest_ms: int | None

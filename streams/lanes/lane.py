@@ -1,0 +1,320 @@
+"""A lane: one partition number across all inputs, folded serially, committed a batch at a time.
+
+Owns the order of steps that exactly-once rests on: open the producer (fences), restore, take the
+committed offsets, and only then fold; state reaches the stores after its commit and in no other way.
+Any doubt raises, which ends the process before something is committed; a restart is always safe.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from streams.lanes.job import Batch, Fold, Job, Observer, Record, Run, Store, Times
+from streams.lanes.restore import committed_offsets, restore
+from streams.lanes.transaction import Cluster, KeyValue, LaneProducer
+
+YIELD_RECORDS = 2_000
+"""Folded in one go before other lanes' commits and the consumer get the event loop."""
+
+
+@dataclass(slots=True)
+class Fetch:
+    """What one fetch brought of one input partition."""
+
+    topic: str
+    partition: int
+    records: Sequence[Record]
+    start: int
+    """From here on the fetch holds all there is; never after its first record."""
+    next_offset: int
+    """Where the consumer reads on: after the last record and any transaction markers."""
+    end: int
+    """The partition's last stable offset as of this fetch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How batches are made."""
+
+    gather_seconds: float
+    """How long a lane that is behind gathers before it commits."""
+    batch_records: int
+    """Most records in one batch."""
+
+    @property
+    def queue_records(self) -> int:
+        """Records waiting in a lane at which its partitions are paused."""
+        return 2 * self.batch_records
+
+
+class Reach(Protocol):
+    """What a lane needs of the consumer: seek, pause, and where the inputs end."""
+
+    async def seek(self, lane: int, offsets: Mapping[str, int]) -> None:
+        """Make the consumer read on from these offsets, by topic."""
+
+    async def ends(self, lane: int, topics: Sequence[str]) -> Mapping[str, int]:
+        """Return the last stable offset of each topic's partition, asked now."""
+
+    def pause(self, lane: int) -> None:
+        """Stop delivering to the lane."""
+
+    def resume(self, lane: int) -> None:
+        """Deliver again."""
+
+
+class Lane:
+    """One lane while this worker owns it."""
+
+    def __init__(
+        self, number: int, *, job: Job, cluster: Cluster, pace: Pace, reach: Reach, observer: Observer
+    ) -> None:
+        self.number = number
+        self._job = job
+        self._cluster = cluster
+        self._pace = pace
+        self._reach = reach
+        self._observer = observer
+        self._producer = LaneProducer(cluster, number)
+        self._stores: dict[str, Store] = {}
+        self._fold: Fold
+        self._folded: dict[str, int] = {}  # per input: first offset not folded
+        self._expected: dict[str, int] = {}  # per input: first offset not queued
+        self._ends: dict[str, int] = {}  # per input but the barriers: its end as last seen
+        self._lost: set[str] = set()  # inputs of which a fetch was lost: to be read again
+        self._queue: deque[Fetch] = deque()
+        self._queued = 0
+        self._barriers = BarrierQueue()
+        self._working = True  # the last barrier, maybe acted on by another worker, left work to do
+        self._paused = False
+        self._ready = False
+        self._stopping = False
+        self._arrived = asyncio.Event()
+        self.turning = asyncio.Lock()
+        """Held while a batch is folded and committed; who takes it holds the lane between two batches."""
+
+    # -- what the consumer and the group call
+
+    def deliver(self, fetch: Fetch) -> None:
+        """Queue a fetch; what the lane has already is dropped, all of it while the lane is opening."""
+        if not self.wants(fetch):
+            return
+        topic = fetch.topic
+        expected = self._expected[topic]
+        if fetch.start > expected:  # a fetch before this one was lost on its way
+            self._lost.add(topic)
+            self._arrived.set()
+            return
+        self._lost.discard(topic)
+        if fetch.records and fetch.records[0].offset < expected:
+            fetch.records = [record for record in fetch.records if record.offset >= expected]
+        self._expected[topic] = fetch.next_offset
+        if topic == self._job.barrier_topic:
+            self._barriers.put(fetch)
+        else:
+            self._ends[topic] = fetch.end
+            self._queue.append(fetch)
+            self._queued += len(fetch.records)
+            if self._queued >= self._pace.queue_records and not self._paused:
+                self._paused = True
+                self._reach.pause(self.number)
+        self._arrived.set()
+
+    def wants(self, fetch: Fetch) -> bool:
+        """Tell whether the fetch reaches beyond what is queued."""
+        return self._ready and fetch.next_offset > self._expected[fetch.topic]
+
+    def seek_again(self) -> None:
+        """Have every input read on from where this lane is; one that is opening will seek anyway."""
+        self._lost.update(self._expected)
+        self._arrived.set()
+
+    def stop(self) -> None:
+        """Ask the lane to end after the commit under way."""
+        self._stopping = True
+        self._arrived.set()
+
+    @property
+    def is_ready(self) -> bool:
+        """True once the lane is restored and folds."""
+        return self._ready
+
+    # -- the lane's own task
+
+    async def run(self) -> None:
+        """Open, then fold and commit until stopped; raises what must end the process."""
+        try:
+            await self._open()
+            while not self._stopping:
+                await self._gather()
+                async with self.turning:
+                    if not self._stopping:
+                        await self._turn()
+        finally:
+            self._ready = False
+            self._observer.closed(self.number)
+        await self._producer.close()
+
+    async def _open(self) -> None:
+        began = time.perf_counter()
+        await self._producer.open()
+        committed = await committed_offsets(self._cluster, self.number, tuple(self._job.inputs))
+        tables = {table: table.store() for table in self._job.tables}
+        restored = await restore(self._cluster, self.number, tables, committed)
+        if self._stopping:
+            return
+        self._stores = {table.name: store for table, store in tables.items()}
+        self._fold = self._job.open(self.number, self._stores)
+        self._folded = dict(committed)
+        self._expected = dict(committed)
+        self._ready = True
+        await self._reach.seek(self.number, committed)
+        self._observer.opened(self.number, restored, time.perf_counter() - began)
+
+    async def _gather(self) -> None:
+        """Wait for something to do; while behind, for more of it. Caught up: not at all."""
+        while not (self._stopping or self._queue or self._working or self._barriers.is_due(self._folded)):
+            self._arrived.clear()
+            if self._lost:
+                await self._seek_lost()
+            if self._barriers.unasked:
+                await self._ask_ends()
+            else:
+                await self._arrived.wait()
+        if self._lost:
+            await self._seek_lost()
+        deadline = time.monotonic() + self._pace.gather_seconds
+        while (
+            self._queue
+            and not self._stopping
+            and self._queued < self._pace.batch_records
+            and any(self._expected[topic] < end for topic, end in self._ends.items())
+            and (left := deadline - time.monotonic()) > 0
+        ):
+            self._arrived.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), left)
+        if self._barriers.unasked:
+            await self._ask_ends()
+
+    async def _seek_lost(self) -> None:
+        lost = {topic: self._expected[topic] for topic in self._lost}
+        self._lost.clear()
+        await self._reach.seek(self.number, lost)
+
+    async def _ask_ends(self) -> None:
+        """Fix how far the other inputs must be folded before the barriers read so far are acted on."""
+        asked = self._barriers.unasked
+        others = [topic for topic in self._job.inputs if topic != self._job.barrier_topic]
+        self._barriers.cover(asked, await self._reach.ends(self.number, others))
+
+    async def _turn(self) -> None:
+        """Fold and commit one batch."""
+        began = time.perf_counter()
+        batch = Batch()
+        oldest = await self._fold_queue(batch)
+        self._act_on_barriers(batch)
+        if not (batch.runs or batch.outputs or batch.writes):
+            return
+        self._fold.seal(batch)
+        folded = time.perf_counter()
+        await self._commit(batch)
+        times = Times(fold=folded - began, commit=time.perf_counter() - folded, oldest_ms=oldest)
+        lag = sum(end - self._folded[topic] for topic, end in self._ends.items())
+        self._observer.committed(self.number, batch, times, max(0, lag))
+
+    async def _fold_queue(self, batch: Batch) -> int | None:
+        """Fold what is queued, up to a batch; return the Kafka timestamp of the oldest record."""
+        oldest: int | None = None
+        since_yield = 0
+        while self._queue and batch.records < self._pace.batch_records:
+            fetch = self._queue.popleft()
+            count = len(fetch.records)
+            self._queued -= count
+            if count:
+                first = fetch.records[0].timestamp
+                oldest = first if oldest is None or first < oldest else oldest
+                self._fold.apply(fetch.topic, fetch.records, batch)
+            self._took(batch, fetch.topic, fetch.next_offset, count)
+            since_yield += count
+            if since_yield >= YIELD_RECORDS:
+                since_yield = 0
+                await asyncio.sleep(0)
+        if self._paused and self._queued < self._pace.batch_records:
+            self._paused = False
+            self._reach.resume(self.number)
+        return oldest
+
+    def _act_on_barriers(self, batch: Batch) -> None:
+        """Go on with the last barrier's work; that done, act on the barriers that are due."""
+        if self._working:
+            self._working = self._fold.work(batch)
+        while not self._working and self._barriers.is_due(self._folded):
+            topic, record, next_offset = self._barriers.take()
+            if record is not None:
+                self._fold.barrier(record, batch)
+                self._working = self._fold.work(batch)
+            self._took(batch, topic, next_offset, 0 if record is None else 1)
+            if batch.records >= self._pace.batch_records:
+                break
+
+    def _took(self, batch: Batch, topic: str, stop: int, records: int) -> None:
+        batch.runs.append(Run(topic, self._folded[topic], stop))
+        batch.records += records
+        self._folded[topic] = stop
+
+    async def _commit(self, batch: Batch) -> None:
+        """Write the batch; only then do its values become the lane's committed state."""
+        tables = {table.name: table for table in self._job.tables}
+        writes: dict[str, Iterable[KeyValue]] = dict(batch.outputs)
+        for name, values in batch.writes.items():
+            if not tables[name].source:
+                writes[tables[name].topic] = list(values.items())
+        await self._producer.commit(writes, {run.topic: run.stop for run in batch.runs})
+        for name, values in batch.writes.items():
+            apply = self._stores[name].apply
+            for key, value in values.items():
+                apply(key, value)
+        self._fold.committed(batch)
+
+
+class BarrierQueue:
+    """Records of the barrier topic, each waiting until the other inputs are folded far enough."""
+
+    def __init__(self) -> None:
+        self._fetches: deque[tuple[Fetch, deque[Record]]] = deque()
+        self._covered = 0  # fetches at the left whose ends are known
+        self._ends: Mapping[str, int] = {}
+
+    def put(self, fetch: Fetch) -> None:
+        """Add what was read of the barrier topic."""
+        self._fetches.append((fetch, deque(fetch.records)))
+
+    @property
+    def unasked(self) -> int:
+        """Fetches that wait for their ends to be asked: all of them, once none is covered."""
+        return 0 if self._covered else len(self._fetches)
+
+    def cover(self, fetches: int, ends: Mapping[str, int]) -> None:
+        """Say where the other inputs ended after the first `fetches` were read."""
+        self._covered = fetches
+        self._ends = ends
+
+    def is_due(self, folded: Mapping[str, int]) -> bool:
+        """Tell whether the next barrier may be acted on."""
+        return self._covered > 0 and all(folded[topic] >= end for topic, end in self._ends.items())
+
+    def take(self) -> tuple[str, Record | None, int]:
+        """Return the next barrier's topic, record (None: only transaction markers) and next offset."""
+        fetch, records = self._fetches[0]
+        record = records.popleft() if records else None
+        if records:
+            assert record is not None
+            return fetch.topic, record, record.offset + 1
+        self._fetches.popleft()
+        self._covered -= 1
+        return fetch.topic, record, fetch.next_offset

@@ -1,0 +1,90 @@
+"""One lane's transactional producer: a whole batch, its offsets included, or nothing.
+
+Opening it fences whoever wrote for the lane before (KIP-98: InitProducerId on one transactional id per
+lane). aiokafka speaks the transaction requests of before KIP-447, so nothing else fences.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+KeyValue = tuple[bytes | None, bytes | None]
+
+RETRY_BACKOFF_MS = 5
+"""Kafka 4 answers the first produce after a commit with a retriable error to this client: wait little."""
+BATCH_BYTES = 512 * 1024
+REQUEST_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """How to reach Kafka, and who the application is there."""
+
+    bootstrap_servers: str
+    group: str
+    """Consumer group whose offsets the lanes commit; also the start of their transactional ids."""
+    transaction_timeout_ms: int
+
+
+class LaneProducer:
+    """Writes one lane's batches."""
+
+    def __init__(self, cluster: Cluster, lane: int) -> None:
+        self._cluster = cluster
+        self._lane = lane
+        self._producer: AIOKafkaProducer | None = None
+
+    async def open(self) -> None:
+        """Fence the previous owner and settle what it left open; returns when that is done."""
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._cluster.bootstrap_servers,
+            transactional_id=f"{self._cluster.group}-{self._lane}",
+            transaction_timeout_ms=self._cluster.transaction_timeout_ms,
+            acks="all",
+            compression_type="lz4",
+            max_batch_size=BATCH_BYTES,
+            max_request_size=REQUEST_BYTES,
+            retry_backoff_ms=RETRY_BACKOFF_MS,
+        )
+        await self._producer.start()
+
+    async def close(self) -> None:
+        """Give up the connection; a transaction left open times out or is settled by the next owner."""
+        if self._producer is not None:
+            await self._producer.stop()
+            self._producer = None
+
+    async def commit(self, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, int]) -> None:
+        """Write all records by topic and the offsets by input topic in one transaction.
+
+        Every record's delivery is awaited before the offsets are sent, so that a refused batch cannot
+        be half a commit. Any exception means: stop the process; the next owner settles the transaction.
+        """
+        producer = self._producer
+        assert producer is not None, "commit on a lane that is not open"
+        await producer.begin_transaction()
+        deliveries = []
+        for topic, records in writes.items():
+            for batch in self._batches(producer, records):
+                deliveries.append(await producer.send_batch(batch, topic, partition=self._lane))
+        for delivery in deliveries:
+            await delivery
+        if offsets:  # none in a batch that only goes on with a barrier's work
+            await producer.send_offsets_to_transaction(
+                {TopicPartition(topic, self._lane): offset for topic, offset in offsets.items()},
+                self._cluster.group,
+            )
+        await producer.commit_transaction()
+
+    @staticmethod
+    def _batches(producer: AIOKafkaProducer, records: Iterable[KeyValue]) -> Iterable[object]:
+        batch = producer.create_batch()
+        for key, value in records:
+            if batch.append(timestamp=None, key=key, value=value) is None:
+                yield batch
+                batch = producer.create_batch()
+                if batch.append(timestamp=None, key=key, value=value) is None:
+                    raise ValueError(f"a record of {len(value or b'')} bytes fits no batch")
+        if batch.record_count():
+            yield batch

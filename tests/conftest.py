@@ -1,0 +1,24 @@
+"""Fixtures that every folder may use: one Kafka for the session, a prefix of its own for each test."""
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import pytest
+
+import local
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[local.Broker]:
+    """A real Kafka, found or started once for the session."""
+    with local.broker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A topic prefix that no other test of this or another run uses on the same broker."""
+    return f"test-{os.getpid()}-{next(_numbers)}."

@@ -1,0 +1,50 @@
+"""Hypothesis strategies: any record that a schema allows."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from schemas import wire
+from schemas.wire import Record
+
+MILLISECONDS = st.integers(min_value=0, max_value=4_102_444_800_000)
+DECIMALS = st.integers(min_value=1 - wire.LIMIT, max_value=wire.LIMIT - 1)
+PRIMITIVES: dict[str, st.SearchStrategy[Any]] = {
+    "null": st.none(),
+    "boolean": st.booleans(),
+    "int": st.integers(min_value=-(2**31), max_value=2**31 - 1),
+    "long": st.integers(min_value=-(2**63), max_value=2**63 - 1),
+    "string": st.text(max_size=12),
+    "bytes": st.binary(max_size=12),
+}
+
+
+def records(definition: Record) -> st.SearchStrategy[Record]:
+    """Return a strategy of the records that a schema allows."""
+    strategy: st.SearchStrategy[Record] = _values(definition, {})
+    return strategy
+
+
+def _values(node: Any, named: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
+    if isinstance(node, list):
+        return st.one_of([_values(branch, named) for branch in node])
+    if isinstance(node, str):
+        return PRIMITIVES[node] if node in PRIMITIVES else named[node]
+    match node:
+        case {"logicalType": "decimal"}:
+            return DECIMALS
+        case {"logicalType": "timestamp-millis"}:
+            return MILLISECONDS
+        case {"type": "enum"}:
+            named[node["name"]] = st.sampled_from(node["symbols"])
+            return named[node["name"]]
+        case {"type": "array"}:
+            return st.lists(_values(node["items"], named), max_size=3)
+        case {"type": "map"}:
+            return st.dictionaries(st.text(max_size=5), _values(node["values"], named), max_size=3)
+        case {"type": "record"}:
+            named[node["name"]] = st.fixed_dictionaries(
+                {field["name"]: _values(field["type"], named) for field in node["fields"]}
+            )
+            return named[node["name"]]
+    return _values(node["type"], named)

@@ -1,0 +1,208 @@
+"""What becomes of payment events and adjustments: dead letter, duplicate, waiting, or a ledger entry."""
+
+from schemas.wire import Record as Content
+from verify.accounts import Account, Money, exponent_of
+from verify.lane import Lane
+from verify.pricing import minor_unit
+from verify.report import Place
+
+BOOKED_AS = {
+    "succeeded": "payment",
+    "refunded": "refund",
+    "disputed": "dispute",
+    "dispute_won": "dispute_won",
+    "returned": "return",
+}
+FINAL = frozenset({"succeeded", "failed", "unavailable", "refused", "cancelled"})
+"""Answers after which a command is no longer pending."""
+REFUSALS = ("bad_adjustment", "adjustment_conflict", "id_conflict", "too_old")
+"""Reasons for which a reversal may be refused; the contract names no word for each."""
+
+
+def decide_payment(lane: Lane, place: Place, content: Content) -> None:
+    """Decide one payment event."""
+    kind = BOOKED_AS.get(content["kind"])
+    account = lane.accounts.get(content["account_id"])
+    if content["amount_minor"] < 0:
+        return lane.dead(place, "bad_payment")
+    if kind is None:
+        return _decide_news(lane, place, content, account)
+    exponent = exponent_of(content["currency"])
+    if content["amount_minor"] == 0:
+        return lane.dead(place, "bad_payment")
+    if exponent is None:
+        return lane.dead(place, "currency_mismatch", "bad_payment")
+    named = content["payment_id"] and (kind == "payment" or content["reference"])
+    if not named and lane.saw_dead(place, "bad_payment"):
+        return lane.dead(place, "bad_payment")
+    if account is not None and account.currency != content["currency"]:
+        return lane.dead(place, "currency_mismatch")
+    sign = 1 if kind in {"payment", "dispute_won"} else -1
+    amount = sign * content["amount_minor"] * minor_unit(exponent)
+    money = Money(
+        place, content["account_id"], kind, amount, content["occurred_at"], content, lane.tally.commit
+    )
+    if name_of(money) in lane.seen_money:
+        return lane.duplicate()
+    lane.seen_money[name_of(money)] = money
+    if account is None:
+        return lane.wait(money, lane.waiting)
+    if not _may_book(account, money):
+        return lane.wait(money, lane.held)
+    reasons = book(lane, account, money)
+    if reasons:
+        del lane.seen_money[name_of(money)]
+        return lane.dead(place, *reasons)
+    return lane.applied()
+
+
+def _decide_news(lane: Lane, place: Place, content: Content, account: Account | None) -> None:
+    """Decide a payment event that moves no money."""
+    reasons = ("currency_mismatch", "bad_payment")
+    if (account is None or account.currency != content["currency"]) and lane.saw_dead(place, *reasons):
+        return lane.dead(place, *reasons)
+    if content["command_id"] is not None:
+        lane.outcomes.setdefault(content["command_id"], []).append((content["kind"], lane.time))
+    return lane.either("applied", "duplicate")
+
+
+def name_of(money: Money) -> tuple[str, ...]:
+    """Return what names a movement of money for ever."""
+    if "adjustment_id" in money.content:
+        return (money.account_id, "adjustment", money.content["adjustment_id"])
+    reference = money.content["reference"] if money.kind != "payment" else None
+    return (money.account_id, money.kind, money.content["payment_id"], reference or "")
+
+
+def decide_adjustment(lane: Lane, place: Place, content: Content) -> None:
+    """Decide one adjustment."""
+    account = lane.accounts.get(content["account_id"])
+    kind = content["kind"]
+    if kind == "reversal" and lane.saw_dead(place, "unsupported_reversal"):
+        lane.unsupported_reversals += 1
+        return lane.dead(place, "unsupported_reversal")
+    if kind == "reversal":
+        amount = 0
+        if content["usage"] is None:
+            return lane.dead(place, "bad_adjustment")
+    else:
+        amount = content["amount"] or 0
+        if amount <= 0:
+            return lane.dead(place, "bad_adjustment")
+    if account is not None and account.currency != content["currency"]:
+        return lane.dead(place, "currency_mismatch")
+    signed = -amount if kind == "debit" else amount
+    money = Money(
+        place, content["account_id"], kind, signed, content["occurred_at"], content, lane.tally.commit
+    )
+    known = lane.seen_money.get(name_of(money))
+    if known is not None:
+        return lane.duplicate() if known.content == content else lane.dead(place, "adjustment_conflict")
+    lane.seen_money[name_of(money)] = money
+    if account is None:
+        return lane.wait(money, lane.waiting)
+    reasons = book(lane, account, money)
+    if reasons is None:
+        return lane.wait(money, lane.waiting)
+    if reasons:
+        del lane.seen_money[name_of(money)]
+        return lane.dead(place, *reasons)
+    return lane.applied()
+
+
+def retry(lane: Lane, money: Money, *, at_tick: bool) -> bool:
+    """Try once more what waited for its account or usage event; False while it goes on waiting."""
+    account = lane.open_account(money.account_id) if at_tick else lane.accounts.get(money.account_id)
+    if account is None:
+        return False
+    if account.currency != money.content["currency"]:
+        reasons: tuple[str, ...] | None = ("currency_mismatch",)
+    elif not _may_book(account, money):
+        lane.held.setdefault(money.account_id, []).append(money)
+        return True
+    else:
+        reasons = book(lane, account, money)
+    if reasons is None:
+        if not at_tick:
+            return False
+        reasons = REFUSALS
+    if reasons:
+        del lane.seen_money[name_of(money)]
+    lane.settled(money, *reasons)
+    return True
+
+
+def book(lane: Lane, account: Account, money: Money) -> tuple[str, ...] | None:
+    """Book a movement: () when done, reasons where it is refused, None where it must wait on."""
+    if money.kind == "reversal":
+        refused = _reverse(lane, money)
+        if refused or refused is None:
+            return refused
+    elif "payment_id" in money.content and money.kind != "payment":
+        if _exceeds(lane, account, money):
+            return ("refund_exceeds_payment",)
+        key = (money.kind, money.content["payment_id"], money.content["reference"])
+        account.taken[key] = money.content["amount_minor"]
+    elif money.kind == "payment":
+        account.paid[money.content["payment_id"]] = money.content["amount_minor"]
+        if money.content["command_id"] is not None:
+            answers = lane.outcomes.setdefault(money.content["command_id"], [])
+            answers.append(("succeeded", lane.time))
+    money.booked_at, money.time_unsure = lane.time, lane.time_unsure
+    money.billed = account.zones.billed_in(money.occurred_at, lane.time, lane.grace_ms)
+    account.booked = True
+    lane.money.append(money)
+    if money.kind in {"payment", "dispute"}:
+        _release(lane, account)
+    return ()
+
+
+def _may_book(account: Account, money: Money) -> bool:
+    """Return whether what a movement takes back is there: the payment, for dispute_won its dispute."""
+    if "payment_id" not in money.content or money.kind == "payment":
+        return True
+    payment_id, reference = money.content["payment_id"], money.content["reference"]
+    if money.kind == "dispute_won":
+        return ("dispute", payment_id, reference) in account.taken
+    return payment_id in account.paid
+
+
+def _exceeds(lane: Lane, account: Account, money: Money) -> bool:
+    """Return whether a movement would take back more than was paid, or win back more than was disputed."""
+    payment_id, reference = money.content["payment_id"], money.content["reference"]
+    amount = money.content["amount_minor"]
+    if money.kind == "dispute_won":
+        more = amount > account.taken["dispute", payment_id, reference]
+        return more and lane.saw_dead(money.place, "refund_exceeds_payment")
+    taken = {key: n for key, n in account.taken.items() if key[1] == payment_id}
+    total = sum(-n if key[0] == "dispute_won" else n for key, n in taken.items())
+    alike = sum(n for key, n in taken.items() if key[0] == money.kind)
+    paid = account.paid[payment_id]
+    if alike + amount > paid:
+        return True
+    return total + amount > paid and lane.saw_dead(money.place, "refund_exceeds_payment")
+
+
+def _release(lane: Lane, account: Account) -> None:
+    """Book what waited for a payment or dispute, in the order in which it came."""
+    held = lane.held.get(account.account_id, [])
+    while ready := next((m for m in held if _may_book(account, m)), None):
+        held.remove(ready)
+        reasons = book(lane, account, ready) or ()
+        if reasons:
+            del lane.seen_money[name_of(ready)]
+        lane.settled(ready, *reasons)
+
+
+def _reverse(lane: Lane, money: Money) -> tuple[str, ...] | None:
+    """Mark a usage event as reversed: () when done, reasons where refused, None where it is not there yet."""
+    usage = money.content["usage"]
+    use = lane.uses.get((money.account_id, usage["source"], usage["event_id"]))
+    if use is None or not use.charged:
+        return REFUSALS if use is None and lane.is_forgotten(usage["occurred_at"]) else None
+    if use.content != (usage["meter"], usage["quantity"], usage["occurred_at"]) or use.reversed_by:
+        return REFUSALS
+    if lane.is_forgotten(use.occurred_at) and lane.saw_dead(money.place, *REFUSALS):
+        return REFUSALS
+    use.reversed_by = money.content["adjustment_id"]
+    return ()

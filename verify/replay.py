@@ -1,0 +1,187 @@
+"""Folds each lane's inputs in the order of its journal and decides every record by this check's own rules.
+
+The journal gives the order only; what each record became is decided here and compared elsewhere.
+"""
+
+from collections.abc import Mapping
+
+from schemas.wire import Record as Content
+from streams import topics as names
+from streams.settings import Settings
+from verify import envelope, money, rates, usage
+from verify.accounts import Account, Money, settings_are_bad, settings_may_be_bad
+from verify.books import Books, Found
+from verify.lane import Lane, Tally, Use
+from verify.pricing import Price
+from verify.report import Place
+from verify.topics import INPUTS, Log, Record, Topics
+
+TICK_AHEAD_MS = 60_000
+
+
+def replay(topics: Topics, books: Books, settings: Settings) -> list[Lane]:
+    """Return every lane as its inputs made it, up to the end of its journal."""
+    reasons: Mapping[Place, frozenset[str]] = {
+        origin: frozenset(f.content["reason"] for f in found) for origin, found in books.dead.items()
+    }
+    lanes = []
+    for number in range(topics.lanes):
+        removed = topics.log(names.USAGE.name, number).start > 0
+        lane = Lane(number, settings, reasons, usage_head_removed=removed)
+        for commit, found in enumerate(books.journal[number]):
+            _fold_commit(lane, topics, found, commit)
+        lanes.append(lane)
+    return lanes
+
+
+def _fold_commit(lane: Lane, topics: Topics, found: Found, commit: int) -> None:
+    lane.tally = Tally(found.place, commit)
+    lane.tallies.append(lane.tally)
+    runs, told = found.content["runs"], found.content["tick"]
+    tick_runs = [at for at, run in enumerate(runs) if run["topic"] == names.TICKS.name]
+    ticks = topics.log(names.TICKS.name, lane.number)
+    removed = [at for at in tick_runs if runs[at]["to"] <= ticks.start]
+    lane.time_unsure = len(removed) > 1  # only the last of them is told by the journal
+    for at, run in enumerate(runs):
+        topic = run["topic"]
+        if topic not in INPUTS:
+            continue
+        log = topics.log(topic, lane.number)
+        first = max(run["from"], lane.folded.get(topic, 0))
+        records = log.between(first, run["to"])
+        lane.tally.absent += _absent(topic, log, run["from"], run["to"], len(records))
+        lane.tally.retained += len(records)
+        for record in records:
+            _fold(lane, topics, topic, record)
+        lane.folded[topic] = max(first, run["to"])
+        if (
+            at in removed
+            and at == tick_runs[-1]
+            and told is not None
+            and (lane.time is None or told > lane.time)
+        ):
+            _act_on_tick(lane, told)
+
+
+def _absent(topic: str, log: Log, first: int, after: int, retained: int) -> int:
+    """Return how many records of a range compaction or retention may have taken away."""
+    if topic == names.PROFILES.name:
+        return max(0, after - first - retained)
+    return max(0, min(after, log.start) - first)
+
+
+def _fold(lane: Lane, topics: Topics, topic: str, record: Record) -> None:
+    content = envelope.opened(record, topic, lane.number, topics.lanes, topics.schemas)
+    if isinstance(content, tuple):
+        lane.dead(Place(topic, lane.number, record.offset), *content)
+        return
+    if topic == names.USAGE.name:
+        usage.decide(lane, record.offset, record.timestamp, content)
+        if content["account_id"] in lane.waiting:
+            _retry(lane, content["account_id"])
+        return
+    place = Place(topic, lane.number, record.offset)
+    match topic:
+        case names.PAYMENTS.name:
+            money.decide_payment(lane, place, content)
+        case names.ADJUSTMENTS.name:
+            money.decide_adjustment(lane, place, content)
+        case names.SETTINGS.name:
+            _decide_settings(lane, place, content)
+        case names.PRICES.name:
+            _decide_price(lane, place, record, content)
+        case names.TICKS.name:
+            _decide_tick(lane, place, record, content)
+        case _:
+            lane.either("applied", "duplicate")  # a profile counts either way
+
+
+def _decide_settings(lane: Lane, place: Place, content: Content) -> None:
+    account_id = content["account_id"]
+    account = lane.accounts.get(account_id)
+    other_currency = account is not None and account.booked and account.currency != content["currency"]
+    refusals = ("bad_settings", "currency_mismatch") if other_currency else ("bad_settings",)
+    doubtful = other_currency or settings_may_be_bad(content)
+    if account is not None and content["revision"] <= account.revision:
+        if doubtful and lane.saw_dead(place, *refusals):
+            return lane.dead(place, *refusals)
+        return lane.duplicate()
+    if settings_are_bad(content) or (doubtful and lane.saw_dead(place, *refusals)):
+        return lane.dead(place, *refusals)
+    if other_currency:
+        return lane.dead(place, *refusals)
+    if account is None:
+        account = lane.accounts[account_id] = Account(account_id, content["currency"])
+    account.currency = content["currency"]
+    account.settings = content
+    account.history.append((lane.time, content))
+    lane.set_zone(account, content["zone"])
+    lane.applied()
+    return _retry(lane, account_id)
+
+
+def _decide_price(lane: Lane, place: Place, record: Record, content: Content) -> None:
+    key = f"{content['meter']}/{content['currency']}/{content['version']}".encode()
+    if record.key != key and lane.saw_dead(place, "null_key", "bad_key", "key_mismatch"):
+        return lane.dead(place, "null_key", "bad_key", "key_mismatch")
+    if rates.is_bad(content) or (rates.may_be_bad(content) and lane.saw_dead(place, "bad_price")):
+        return lane.dead(place, "bad_price")
+    price = Price.of(content)
+    known = lane.rates.by_version.get((price.meter, price.currency, price.version))
+    too_late = lane.time is not None and not price.late and price.valid_from < lane.time + rates.NOTICE_MS
+    if known is not None and known == price:
+        return lane.duplicate()
+    if known is not None:
+        return lane.dead(place, "price_conflict", *(("late_price",) if too_late else ()))
+    if too_late:
+        return lane.dead(place, "late_price")
+    lane.rates.add(price)
+    lane.applied()
+    for account_id in list(lane.waiting):
+        _retry(lane, account_id)
+    return None
+
+
+def _decide_tick(lane: Lane, place: Place, record: Record, content: Content) -> None:
+    time = content["time"]
+    if lane.settings.clock == "auto" and time > record.timestamp + TICK_AHEAD_MS:
+        return lane.dead(place, "tick_ahead")
+    if lane.time is not None and time <= lane.time:
+        lane.tally.stale_ticks.append(time)
+        return lane.either("applied", "duplicate")
+    lane.applied()
+    return _act_on_tick(lane, time)
+
+
+def _act_on_tick(lane: Lane, time: int) -> None:
+    lane.pass_time(time)
+    lane.tally.ticks.append(time)
+    for account_id in list(lane.waiting):
+        _retry(lane, account_id, at_tick=True)
+
+
+def _retry(lane: Lane, account_id: str, *, at_tick: bool = False) -> None:
+    """Try once more what waits with an account; at a tick it is decided for good."""
+    waiting = lane.waiting.pop(account_id, [])
+    still: list[Use | Money] = []
+    for item in waiting:
+        if isinstance(item, Money):
+            done = money.retry(lane, item, at_tick=at_tick)
+        else:
+            done = _retry_usage(lane, item, at_tick=at_tick)
+        if not done:
+            still.append(item)
+    if still:
+        lane.waiting[account_id] = still
+
+
+def _retry_usage(lane: Lane, use: Use, *, at_tick: bool) -> bool:
+    if at_tick:
+        lane.open_account(use.account_id)
+    if usage.charge(lane, use):
+        lane.settled(use)
+        return True
+    if at_tick:
+        usage.forget(lane, use)
+        lane.settled(use, "no_price")
+    return at_tick
