@@ -51,10 +51,10 @@ def _supervise(command: list[str]) -> int:
     pause = FIRST_PAUSE_SECONDS
     while True:
         began = time.monotonic()
-        child = subprocess.Popen(  # preexec_fn is safe: this process has one thread
+        child = subprocess.Popen(
             command,
-            preexec_fn=_die_with_parent(),
-            start_new_session=True,  # noqa: PLW1509
+            preexec_fn=_die_with_parent(),  # noqa: PLW1509 - this process has one thread
+            start_new_session=True,
         )
         code = child.wait()
         if stopping or code in {0, CONFIG_EXIT}:
