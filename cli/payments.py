@@ -6,13 +6,12 @@ from typing import Annotated
 
 import typer
 
+from cli.errors import one_line
 from consumers import payments as desk
 from consumers.provider import Provider
 from consumers.sandbox import Sandbox
-from schemas.registry import RegistryError
 from streams import settings
 from streams.settings import Settings, SettingsError
-from streams.topic_admin import TopicsError
 
 
 def payments(
@@ -22,12 +21,9 @@ def payments(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    try:
+    with one_line(desk.PaymentsError):
         deployment = settings.read()
         served = desk.run(deployment, _provider(deployment, seed), stop)
-    except (SettingsError, TopicsError, RegistryError, desk.PaymentsError) as e:
-        typer.echo(f"error: {e}", err=True)
-        raise typer.Exit(1) from None
     typer.echo(f"{served.commands} commands answered with {served.events} payment events")
 
 

@@ -1,12 +1,10 @@
 """`evergreen topics`: create the topics of a deployment, or show them."""
 
-from typing import NoReturn
-
 import typer
 
+from cli.errors import one_line
 from streams import settings, topic_admin
-from streams.settings import SettingsError
-from streams.topic_admin import TopicsError, WantedTopic
+from streams.topic_admin import WantedTopic
 from streams.topics import DAY_MS
 
 app = typer.Typer(no_args_is_help=True, help="Create and show the topics of a deployment.")
@@ -15,11 +13,9 @@ app = typer.Typer(no_args_is_help=True, help="Create and show the topics of a de
 @app.command()
 def create() -> None:
     """Create all topics that are missing. Existing topics are never changed."""
-    try:
+    with one_line():
         deployment = settings.read()
         creation = topic_admin.create(deployment)
-    except (SettingsError, TopicsError) as e:
-        _fail(e)
     for warning in creation.warnings:
         typer.echo(f"warning: {warning}", err=True)
     total = len(topic_admin.wanted(deployment))
@@ -29,11 +25,9 @@ def create() -> None:
 @app.command("list")
 def show() -> None:
     """Show every topic: what it carries, its key, how long it keeps, whether it is there."""
-    try:
+    with one_line():
         deployment = settings.read()
         found = topic_admin.found(deployment)
-    except (SettingsError, TopicsError) as e:
-        _fail(e)
     rows = [("topic", "records", "keyed by", "kept", "partitions")]
     for topic in topic_admin.wanted(deployment):
         keyed_by = "account" if topic.keyed_by_account else "-"
@@ -49,8 +43,3 @@ def _kept(topic: WantedTopic) -> str:
         return "latest"
     kept_ms = int(topic.config["retention.ms"])
     return "for ever" if kept_ms < 0 else f"{kept_ms // DAY_MS} days"
-
-
-def _fail(error: Exception) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(1)

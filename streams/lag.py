@@ -8,6 +8,7 @@ end lies beyond what was committed, nothing is under way anywhere.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
@@ -22,7 +23,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from streams.settings import Settings
 from streams.topics import COMMANDS, INPUTS
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
 REQUEST_SECONDS = 10
 PASSING = {
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
@@ -79,7 +80,7 @@ def reads_of(settings: Settings, groups: Sequence[str]) -> dict[str, list[str]]:
 
 def lag(bootstrap_servers: str, reads: Mapping[str, Sequence[str]]) -> list[PartitionLag]:
     """Return each group's lag on every partition of the topics that it reads; raises LagError."""
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
+    admin = _admin(bootstrap_servers)
     deadline = time.monotonic() + REQUEST_SECONDS
     while True:
         try:
@@ -136,6 +137,11 @@ def wait_for_zero_lag(
                 f"most on {most.topic}-{most.partition} (group {most.group}): is a worker running?"
             )
         time.sleep(POLL_SECONDS)
+
+
+@cache
+def _admin(bootstrap_servers: str) -> AdminClient:
+    return AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
 
 
 def _partitions(admin: AdminClient, topics: Sequence[str]) -> list[TopicPartition]:

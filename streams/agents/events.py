@@ -160,7 +160,7 @@ def adjustment(record: Record, origin: Origin) -> Adjustment:
 
 
 def tick(record: Record, origin: Origin) -> Tick:
-    """Return a Tick that settles all that waits (see Tick.mark)."""
+    """Return a Tick that settles all that waits; the barrier says what it covers (Tick.stood)."""
     return Tick(time=record["time"], origin=origin)
 
 

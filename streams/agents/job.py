@@ -6,6 +6,7 @@ Decides nothing: what a record means is streams.domain's to say.
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from schemas.wire import Schemas
 from streams import metrics
@@ -30,7 +31,7 @@ from streams.domain.shelves import Shelves
 from streams.lanes.app import View
 from streams.lanes.job import Batch, Fold, MemoryStore, Record, Store, Table
 from streams.settings import Settings
-from streams.topics import INPUTS, JOURNAL, PROFILES, STATE_TABLES, TICKS, changelog
+from streams.topics import INPUTS, JOURNAL, PRICES, PROFILES, SETTINGS, STATE_TABLES, TICKS, changelog
 
 SWEEP_ACCOUNTS = 500
 """Accounts woken in one go, between which live events are folded."""
@@ -49,6 +50,8 @@ class BillingJob:
         self.view: View | None = None
         """The Faust table that shows committed balances."""
         self.inputs = [settings.topic(topic.name) for topic in INPUTS]
+        self.leading = [settings.topic(topic.name) for topic in (PRICES, SETTINGS, PROFILES)]
+        """A backlog of usage meets the prices and settings that were published while nobody worked."""
         self.barrier_topic = settings.topic(TICKS.name)
         self.tables = [
             Table(
@@ -118,9 +121,11 @@ class BillingFold:
             origin, event = read(spec, record)
             take(origin, event, batch)
 
-    def barrier(self, record: Record, batch: Batch) -> None:
+    def barrier(self, record: Record, ends: Mapping[str, int], batch: Batch) -> None:
         """Act on a tick."""
         origin, event = self._intake.read(TICKS, record)
+        if isinstance(event, Tick):
+            event = replace(event, stood={self._topics[topic].name: end for topic, end in ends.items()})
         self._take(origin, event, batch)
 
     def work(self, batch: Batch) -> bool:

@@ -302,9 +302,7 @@ def _top_up_record(t: TopUp) -> Record:
         "declines": [{"method": method, "count": count} for method, count in t.declines.items()],
         "month": t.month,
         "taken_minor": t.taken_minor,
-        "ended": [
-            {"command_id": e.command_id, "amount_minor": e.amount_minor, "month": e.month} for e in t.ended
-        ],
+        "ended": [{"command_id": e.command_id, "amount_minor": e.amount_minor} for e in t.ended],
         "told_month": t.told_month,
         "told_limit": t.told_limit,
         "decision": t.decision,

@@ -66,8 +66,6 @@ class Pending:
     consent: str | None
     made_at: int
     expires_at: int
-    month: int
-    """The month (account's zone) that it counts in."""
     sent_at: int
     """When it, or the request to cancel it, was last sent."""
     action_at: int | None = None
@@ -80,11 +78,10 @@ class Pending:
 
 @dataclass(slots=True)
 class Ended:
-    """A command that ended without money; should money come after all, it counts again in its month."""
+    """A command of this month that ended without money; should money come after all, it counts again."""
 
     command_id: str
     amount_minor: int
-    month: int
 
 
 @dataclass(slots=True)
@@ -107,7 +104,7 @@ class TopUp:
     """Per payment method, since it last succeeded."""
     month: int = EVER
     taken_minor: int = 0
-    """What commands made in `month` took or may still take."""
+    """What commands made in `month` (account's zone) took or may still take."""
     ended: list[Ended] = field(default_factory=list)
     told_month: int = EVER
     """Month and limit of the last monthly_limit_reached."""

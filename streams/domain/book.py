@@ -99,10 +99,6 @@ class Book:
             case _:
                 assert_never(event)
 
-    def mark(self) -> int:
-        """Return the number of the last event that waited: what a tick read now may settle (Tick.mark)."""
-        return self._desk.lane.waited
-
     def work(self, budget: int) -> bool:
         """Wake at most `budget` accounts for which something is due; return whether more are due."""
         desk = self._desk
@@ -212,7 +208,7 @@ class Book:
             )
         before, desk.time = desk.time, max(desk.time, event.time)
         for row in desk.shelves.waiting.all():
-            if event.mark is None or row.number <= event.mark:
+            if event.covers(row.event.origin):
                 self._settle(row, before)
         desk.forget_before = max(desk.forget_before, desk.time - desk.policy.max_age_ms)
         desk.seen.forget(desk.forget_before)

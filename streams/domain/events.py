@@ -4,6 +4,7 @@ Money and quantities are integers of 10^-12, `_minor` amounts whole minor units,
 since 1970 (UTC). Each event carries its origin, so that a dead letter can name where it stood.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
 
@@ -234,8 +235,13 @@ class Tick:
 
     time: int
     origin: Origin
-    mark: int | None = None
-    """Book.mark() of when the tick was read: waiting events that came later wait on. None: all settle."""
+    stood: Mapping[str, int] | None = None
+    """Where each input (without prefix) ended when the tick was read: what waits from there on waits for
+    the next tick. None: all that waits settles."""
+
+    def covers(self, origin: Origin) -> bool:
+        """Tell whether a record stood in its input when this tick was read."""
+        return self.stood is None or origin.offset < self.stood[origin.topic]
 
 
 AccountEvent = UsageEvent | PaymentEvent | Adjustment

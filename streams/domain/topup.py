@@ -269,7 +269,6 @@ def _make(desk: Desk, account: Account, auto: AutomaticTopUp, consent: Consent, 
         consent=f"{consent.text_version} {consent.given_by} {consent.given_at}",
         made_at=time,
         expires_at=time + EXPIRY_MS,
-        month=top_up.month,
         sent_at=time,
     )
     _send(desk, account, top_up.pending)
@@ -308,10 +307,9 @@ def _end_without_money(top_up: TopUp) -> None:
     """End the pending command; it no longer counts in its month."""
     pending, top_up.pending = top_up.pending, None
     assert pending is not None
-    if pending.month == top_up.month:
-        top_up.taken_minor -= pending.amount_minor
-        top_up.ended.append(Ended(pending.command_id, pending.amount_minor, pending.month))
-        del top_up.ended[:-MOST_ENDED]
+    top_up.taken_minor -= pending.amount_minor  # its month is still `month`: that turns at the next decision
+    top_up.ended.append(Ended(pending.command_id, pending.amount_minor))
+    del top_up.ended[:-MOST_ENDED]
 
 
 def _late_money(top_up: TopUp, command_id: str | None) -> None:
@@ -319,8 +317,7 @@ def _late_money(top_up: TopUp, command_id: str | None) -> None:
     for ended in top_up.ended:
         if ended.command_id == command_id:
             top_up.ended.remove(ended)
-            if ended.month == top_up.month:
-                top_up.taken_minor += ended.amount_minor
+            top_up.taken_minor += ended.amount_minor
             return
 
 

@@ -91,8 +91,11 @@ class Fold(Protocol):
     def apply(self, topic: str, records: Sequence[Record], batch: Batch) -> None:
         """Fold records of one input, in offset order."""
 
-    def barrier(self, record: Record, batch: Batch) -> None:
-        """Act on a record of the barrier topic: all that stood in the other inputs was applied."""
+    def barrier(self, record: Record, ends: Mapping[str, int], batch: Batch) -> None:
+        """Act on a record of the barrier topic: the other inputs were folded up to `ends` or further.
+
+        `ends` says by topic where they ended at a moment after the record was read.
+        """
 
     def work(self, batch: Batch) -> bool:
         """Do a bounded part of what the last barrier left to do; True while more is left."""
@@ -110,6 +113,10 @@ class Job(Protocol):
     @property
     def inputs(self) -> Sequence[str]:
         """Full names of all input topics; equal numbers of partitions."""
+
+    @property
+    def leading(self) -> Sequence[str]:
+        """Inputs that an opening lane folds up to where they end then, before it folds any other."""
 
     @property
     def barrier_topic(self) -> str | None:

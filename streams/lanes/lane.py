@@ -85,6 +85,7 @@ class Lane:
         self._folded: dict[str, int] = {}  # per input: first offset not folded
         self._expected: dict[str, int] = {}  # per input: first offset not queued
         self._ends: dict[str, int] = {}  # per input but the barriers: its end as last seen
+        self._lead: Mapping[str, int] = {}  # leading inputs: how far to fold them before any other
         self._lost: set[str] = set()  # inputs of which a fetch was lost: to be read again
         self._queue: deque[Fetch] = deque()
         self._queued = 0
@@ -126,7 +127,9 @@ class Lane:
 
     def wants(self, fetch: Fetch) -> bool:
         """Tell whether the fetch reaches beyond what is queued."""
-        return self._ready and fetch.next_offset > self._expected[fetch.topic]
+        if not self._ready or (self._lead and fetch.topic not in self._lead):
+            return False
+        return fetch.next_offset > self._expected[fetch.topic]
 
     def seek_again(self) -> None:
         """Have every input read on from where this lane is; one that is opening will seek anyway."""
@@ -150,6 +153,9 @@ class Lane:
         try:
             await self._open()
             while not self._stopping:
+                if self._lead and _reached(self._folded, self._lead):
+                    self._lead = {}
+                    self.seek_again()  # for what was not taken meanwhile
                 await self._gather()
                 async with self.turning:
                     if not self._stopping:
@@ -171,6 +177,8 @@ class Lane:
         self._fold = self._job.open(self.number, self._stores)
         self._folded = dict(committed)
         self._expected = dict(committed)
+        lead = await self._reach.ends(self.number, self._job.leading)
+        self._lead = {} if _reached(committed, lead) else lead
         self._ready = True
         await self._reach.seek(self.number, committed)
         self._observer.opened(self.number, restored, time.perf_counter() - began)
@@ -256,7 +264,7 @@ class Lane:
         while not self._working and self._barriers.is_due(self._folded):
             topic, record, next_offset = self._barriers.take()
             if record is not None:
-                self._fold.barrier(record, batch)
+                self._fold.barrier(record, self._barriers.ends, batch)
                 self._working = self._fold.work(batch)
             self._took(batch, topic, next_offset, 0 if record is None else 1)
             if batch.records >= self._pace.batch_records:
@@ -288,7 +296,8 @@ class BarrierQueue:
     def __init__(self) -> None:
         self._fetches: deque[tuple[Fetch, deque[Record]]] = deque()
         self._covered = 0  # fetches at the left whose ends are known
-        self._ends: Mapping[str, int] = {}
+        self.ends: Mapping[str, int] = {}
+        """Where the other inputs ended, as last asked."""
 
     def put(self, fetch: Fetch) -> None:
         """Add what was read of the barrier topic."""
@@ -302,11 +311,11 @@ class BarrierQueue:
     def cover(self, fetches: int, ends: Mapping[str, int]) -> None:
         """Say where the other inputs ended after the first `fetches` were read."""
         self._covered = fetches
-        self._ends = ends
+        self.ends = ends
 
     def is_due(self, folded: Mapping[str, int]) -> bool:
         """Tell whether the next barrier may be acted on."""
-        return self._covered > 0 and all(folded[topic] >= end for topic, end in self._ends.items())
+        return self._covered > 0 and _reached(folded, self.ends)
 
     def take(self) -> tuple[str, Record | None, int]:
         """Return the next barrier's topic, record (None: only transaction markers) and next offset."""
@@ -318,3 +327,7 @@ class BarrierQueue:
         self._fetches.popleft()
         self._covered -= 1
         return fetch.topic, record, fetch.next_offset
+
+
+def _reached(folded: Mapping[str, int], ends: Mapping[str, int]) -> bool:
+    return all(folded[topic] >= end for topic, end in ends.items())

@@ -23,6 +23,7 @@ class CountingJob:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self.inputs = [prefix + topic for topic in INPUTS]
+        self.leading = [prefix + "more-numbers"]
         self.barrier_topic = prefix + "ticks"
         self.tables = [Table(name="counts", topic=f"{prefix}app-counts-changelog", store=MemoryStore)]
 
@@ -50,7 +51,7 @@ class Counter:
             batch.emit(self.output, key, b"%s %d %s" % (key, count, record.value or b""))
         self.total += len(records)
 
-    def barrier(self, record: Record, batch: Batch) -> None:
+    def barrier(self, record: Record, ends: Mapping[str, int], batch: Batch) -> None:
         """Say how many records were counted before the tick."""
         batch.emit(self.output, b"tick", b"tick %d %s" % (self.total, record.value or b""))
 

@@ -289,7 +289,7 @@ def test_without_its_topics_the_process_says_how_to_create_them(deployment: Sett
     output, errors = child.communicate(timeout=30)
 
     assert child.returncode == 1
-    assert errors.startswith(f"error: topic {deployment.topic('usage-events')} is missing")
+    assert errors.startswith(f"evergreen: topic {deployment.topic('usage-events')} is missing")
     assert errors.count("\n") == 1
     assert output == ""
 
@@ -302,7 +302,7 @@ def test_the_sandbox_is_refused_in_production(deployment: Settings, monkeypatch:
     _, errors = child.communicate(timeout=30)
 
     assert child.returncode == 1
-    assert errors == "error: EVERGREEN_PRODUCTION refuses the sandbox provider: it moves no money\n"
+    assert errors == "evergreen: EVERGREEN_PRODUCTION refuses the sandbox provider: it moves no money\n"
 
 
 def test_a_broker_that_goes_away_is_waited_for():

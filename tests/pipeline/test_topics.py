@@ -105,7 +105,7 @@ def test_no_broker_is_one_clear_line(monkeypatch):
 
     assert result.exit_code == 1
     assert re.fullmatch(
-        r"error: no Kafka broker answers at 127\.0\.0\.1:1 .*EVERGREEN_BOOTSTRAP_SERVERS\n", result.stderr
+        r"evergreen: no Kafka broker answers at 127\.0\.0\.1:1 .*EVERGREEN_BOOTSTRAP_SERVERS\n", result.stderr
     )
 
 
@@ -129,7 +129,7 @@ def test_creating_again_changes_nothing(deployment: Settings):
     again = run(deployment, "create")
 
     assert again.exit_code == 0
-    assert again.stdout == "0 topics created, 22 were there\n"
+    assert again.stdout == f"0 topics created, {len(topic_admin.wanted(deployment))} were there\n"
     assert again.stderr == ""
 
 
@@ -179,7 +179,7 @@ def test_the_list_shows_what_is_missing_and_what_is_there(deployment: Settings):
 
 @pytest.mark.kafka
 def test_a_process_that_finds_no_topics_says_how_to_create_them(deployment: Settings):
-    with pytest.raises(TopicsError, match=r"is missing \(and 21 more\): run evergreen topics create"):
+    with pytest.raises(TopicsError, match=r"is missing \(and \d+ more\): run evergreen topics create"):
         topic_admin.check(deployment)
 
     topic_admin.create(deployment)

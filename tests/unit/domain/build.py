@@ -228,9 +228,9 @@ def profile(name: str = "Ada", *, account: str = ACCOUNT) -> ProfileChanged:
     return ProfileChanged(account_id=account, profile=person, origin=origin(START, "account-profiles"))
 
 
-def tick(moment: int, mark: int | None = None) -> Tick:
+def tick(moment: int, stood: dict[str, int] | None = None) -> Tick:
     """Return a tick."""
-    return Tick(time=moment, origin=origin(moment, "clock-ticks"), mark=mark)
+    return Tick(time=moment, origin=origin(moment, "clock-ticks"), stood=stood)
 
 
 class Lane:

@@ -225,6 +225,25 @@ def test_a_late_amount_that_lowers_an_invoice_is_a_credit_note_shown_once() -> N
     assert march.closing == lane.account().balance
 
 
+def test_a_second_credit_note_still_names_the_invoice_that_carries_the_usage() -> None:
+    steps: list[tuple[str | None, str]] = [("10", "0.10"), ("20", "0.01"), (None, "0.001")]
+    rate = price(model=PriceModel.VOLUME, tiers=steps)
+    lane = Lane(rate, settings(), tick(START), on("2025-01-31", 10))
+    for close, quantity in (("2025-02-02", 1), ("2025-03-02", 10), ("2025-04-02", 0)):
+        lane.tick(close)
+        if quantity:
+            lane.send(usage(quantity, when=at("2025-01-31"), read=at(close)))
+
+    notes = lane.all(CreditNote)
+
+    assert [(n.number, n.invoice_number, n.amount) for n in notes] == [
+        ("acme-C000001", "acme-000001", money("0.89")),
+        ("acme-C000002", "acme-000001", money("0.089")),
+    ]
+    for invoice in lane.invoices:
+        check(invoice)
+
+
 def test_a_tick_that_jumps_over_three_months_closes_each_of_them() -> None:
     lane = Lane(price(), settings(), tick(START))
     for moment in ("2025-01-15", "2025-02-15", "2025-04-15"):
@@ -262,7 +281,7 @@ def test_an_idle_account_books_late_usage_into_the_lanes_open_period_not_its_own
 def test_an_account_touched_during_the_sweep_is_closed_first() -> None:
     lane = Lane(price(), settings(), tick(START), usage())
 
-    lane.send(tick(at("2025-02-02")))
+    lane.send(tick(at("2025-02-01 01:00")))
     lane.send(usage(when=at("2025-01-30"), read=at("2025-02-02")))
     lane.work()
 

@@ -109,6 +109,16 @@ def test_a_status_that_came_back_before_the_tick_is_not_mailed() -> None:
     assert lane.mails == ["payment_received"]
 
 
+def test_an_account_suspended_again_before_the_tick_is_not_mailed_a_second_time() -> None:
+    lane = Lane(price("1"), settings(), tick(START))
+
+    lane.send(pay(500))
+    lane.send(usage(5))
+    lane.tick(START + 1)
+
+    assert lane.mails == ["payment_received"]
+
+
 def test_from_suspended_to_low_is_one_mail() -> None:
     lane = Lane(settings(warning_level_minor=1_000), tick(START))
 

@@ -436,6 +436,25 @@ def test_a_manual_payment_during_back_off_makes_the_attempt_needless() -> None:
     decline(lane)
 
     lane.send(pay(1_000, id="by-hand"))
-    lane.tick(START + at("1970-01-01 02:00"))
+    lane.tick(START + 2 * HOUR)
+    needless = len(lane.commands), decision(lane)
+    lane.send(usage(10))
 
-    assert (len(lane.commands), decision(lane)) == (1, "not_needed")
+    assert needless == (1, "not_needed")
+    assert [c.command_id for c in lane.commands] == ["acme:1:1", "acme:2:1"]
+
+
+def test_a_limit_set_later_counts_what_was_taken_in_this_month_only() -> None:
+    lane = topping_up()
+    lane.send(usage(1))
+    lane.send(answer(lane.commands[0], SUCCEEDED))
+    lane.tick("2025-02-05")
+    lane.send(usage(50, when=at("2025-02-05"), read=at("2025-02-05")))
+    lane.send(answer(lane.commands[1], SUCCEEDED))
+    lane.tick("2025-02-06")
+
+    lane.send(settings(2, automatic_top_up=auto(monthly_limit_minor=10_000)))
+    lane.send(usage(50, when=at("2025-02-06"), read=at("2025-02-06")))
+
+    assert [c.amount_minor for c in lane.commands] == [5_000, 5_000, 5_000]
+    assert lane.account().top_up.taken_minor == 10_000

@@ -67,6 +67,16 @@ def test_the_tax_rate_is_the_one_in_force_when_the_usage_happened() -> None:
     ]
 
 
+def test_tax_is_rounded_half_even_too() -> None:
+    lane = Lane(price("0.000000000001"), settings(tax="0.5"))
+
+    for _ in range(3):
+        lane.send(usage(1))
+
+    assert [e.amount for e in lane.entries if e.kind is EntryKind.TAX] == [-1, -1]
+    assert lane.account().balance == -3 - 2
+
+
 def test_a_rate_of_zero_books_no_tax_but_stands_on_the_charge() -> None:
     lane = Lane(price("1"), settings(tax="0"))
 
@@ -235,10 +245,10 @@ def test_usage_without_an_account_opens_one_by_default_at_the_next_tick() -> Non
 def test_usage_that_came_after_the_tick_was_read_waits_for_the_next_one() -> None:
     lane = Lane(price())
     lane.send(usage())
-    mark = lane.book.mark()
-    lane.send(usage(account="other"))
+    later = usage(account="other")
+    lane.send(later)
 
-    lane.send(tick(START, mark))
+    lane.send(tick(START, stood={"usage-events": later.origin.offset}))
 
     assert lane.shelves.accounts.get("other") is None
     assert [row.event.account_id for row in lane.shelves.waiting.all()] == ["other"]
