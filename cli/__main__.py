@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import emit, focus, lag, payments, simulate, stack, topics, worker
+from cli import demo, emit, focus, lag, payments, simulate, stack, topics, verify, worker
 
 app = typer.Typer(
     name="evergreen",
@@ -14,12 +14,14 @@ app = typer.Typer(
 app.add_typer(stack.app, name="stack")
 app.add_typer(topics.app, name="topics")
 app.add_typer(emit.app, name="emit")
+app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
 app.command("payments")(payments.payments)
 app.command("tick")(emit.tick)
 app.command("lag")(lag.lag)
 app.command("import-focus")(focus.import_focus)
 app.command("simulate")(simulate.simulate)
+app.command("verify")(verify.verify)
 
 
 def main() -> None:

@@ -28,17 +28,17 @@ def import_focus(
             raise focus.FocusError(f"{file}: no such file (one that can be read twice: no pipe)")
         if dry_run:
             currency = read(bootstrap_servers="none").default_currency  # needs no broker
-            report = _import(file, currency, None)
+            report = import_file(file, currency, None)
         else:
             settings = read()
             currency = settings.default_currency
             with Emitter(settings) as emitter:
-                report = _import(file, currency, emitter)
+                report = import_file(file, currency, emitter)
     Console().print(_table(report, currency, file.name, sent=not dry_run))
 
 
-def _import(file: Path, currency: str, emitter: Emitter | None) -> Report:
-    """Read the file twice: for its prices, then for all the rest; send as it is read."""
+def import_file(file: Path, currency: str, emitter: Emitter | None) -> Report:
+    """Read a file twice, for its prices and then for all the rest, and send it where there is an emitter."""
     encoder = emitter.encoder if emitter else Encoder(fixed())
     report = Report()
     with _progress() as progress:

@@ -13,7 +13,7 @@ from producers.emitter import EmitError, Emitter
 from producers.simulator import DEFAULT_START, Expected, Simulation, SimulationError, Step, run
 from producers.values import FieldError, millis, moment
 from streams.lag import lanes_group, payments_group, wait_for_zero_lag
-from streams.settings import read
+from streams.settings import Settings, read
 
 DEADLINE_SECONDS = 120.0
 """Most time for the lanes and the payment consumer to catch up in one step."""
@@ -33,35 +33,49 @@ def simulate(
         settings = read()
         if settings.clock != "manual":
             raise EmitError("EVERGREEN_CLOCK is not manual: simulated months need ticks that may jump")
-        with Emitter(settings, ticker="simulator") as emitter:
-            simulation = Simulation(
-                seed=seed,
-                accounts=accounts,
-                months=months,
-                start=moment(millis("--start", start)),
-                lanes=emitter.partitions("usage-events"),
-                ticks_per_day=ticks_per_day,
-                max_age_days=settings.max_age_days,
-                schemas=emitter.encoder.schemas,
-            )
-            if moment(simulation.end) > datetime.now(UTC):
-                raise EmitError(
-                    f"the simulation would end in the future, at {moment(simulation.end):%Y-%m-%d}"
-                )
-            groups = [lanes_group(settings), payments_group(settings)]
-            with _progress() as progress:
-                task = progress.add_task(f"{moment(simulation.start):%Y-%m-%d}", total=len(simulation.ticks))
+        expected = drive(
+            settings,
+            accounts=accounts,
+            months=months,
+            seed=seed,
+            start=moment(millis("--start", start)),
+            ticks_per_day=ticks_per_day,
+        )
+    Console().print(table(expected))
 
-                def on_step(step: Step) -> None:
-                    progress.update(task, advance=1, description=f"{moment(step.tick):%Y-%m-%d}")
 
-                run(
-                    simulation,
-                    emitter,
-                    lambda: wait_for_zero_lag(settings, groups, DEADLINE_SECONDS),
-                    on_step,
-                )
-    Console().print(table(simulation.expected()))
+def drive(
+    settings: Settings,
+    *,
+    accounts: int,
+    months: int,
+    seed: int,
+    start: datetime = DEFAULT_START,
+    ticks_per_day: int = 1,
+) -> Expected:
+    """Send a simulation to a running deployment with a progress bar; return what the lanes are to find."""
+    with Emitter(settings, ticker="simulator") as emitter:
+        simulation = Simulation(
+            seed=seed,
+            accounts=accounts,
+            months=months,
+            start=start,
+            lanes=emitter.partitions("usage-events"),
+            ticks_per_day=ticks_per_day,
+            max_age_days=settings.max_age_days,
+            schemas=emitter.encoder.schemas,
+        )
+        if moment(simulation.end) > datetime.now(UTC):
+            raise EmitError(f"the simulation would end in the future, at {moment(simulation.end):%Y-%m-%d}")
+        groups = [lanes_group(settings), payments_group(settings)]
+        with _progress() as progress:
+            task = progress.add_task(f"{moment(simulation.start):%Y-%m-%d}", total=len(simulation.ticks))
+
+            def on_step(step: Step) -> None:
+                progress.update(task, advance=1, description=f"{moment(step.tick):%Y-%m-%d}")
+
+            run(simulation, emitter, lambda: wait_for_zero_lag(settings, groups, DEADLINE_SECONDS), on_step)
+    return simulation.expected()
 
 
 def table(expected: Expected) -> Table:

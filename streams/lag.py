@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
+    Consumer,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -23,7 +23,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from streams.settings import Settings
 from streams.topics import COMMANDS, INPUTS
 
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.04
 REQUEST_SECONDS = 10
 PASSING = {
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
@@ -80,11 +80,10 @@ def reads_of(settings: Settings, groups: Sequence[str]) -> dict[str, list[str]]:
 
 def lag(bootstrap_servers: str, reads: Mapping[str, Sequence[str]]) -> list[PartitionLag]:
     """Return each group's lag on every partition of the topics that it reads; raises LagError."""
-    admin = _admin(bootstrap_servers)
     deadline = time.monotonic() + REQUEST_SECONDS
     while True:
         try:
-            return _lag(admin, reads)
+            return _lag(bootstrap_servers, reads)
         except KafkaException as e:
             error = e.args[0]
             if error.code() not in PASSING or time.monotonic() > deadline:
@@ -92,10 +91,11 @@ def lag(bootstrap_servers: str, reads: Mapping[str, Sequence[str]]) -> list[Part
             time.sleep(POLL_SECONDS)
 
 
-def _lag(admin: AdminClient, reads: Mapping[str, Sequence[str]]) -> list[PartitionLag]:
+def _lag(bootstrap_servers: str, reads: Mapping[str, Sequence[str]]) -> list[PartitionLag]:
+    admin = _admin(bootstrap_servers)
     partitions = _partitions(admin, sorted({topic for topics in reads.values() for topic in topics}))
     committed = {
-        group: _committed(admin, group, [p for p in partitions if p.topic in topics])
+        group: _committed(bootstrap_servers, group, [p for p in partitions if p.topic in topics])
         for group, topics in reads.items()
     }
     starts = _offsets(admin, partitions, OffsetSpec.earliest())
@@ -140,6 +140,19 @@ def wait_for_zero_lag(
 
 
 @cache
+def _reader(bootstrap_servers: str, group: str) -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": group,
+            "isolation.level": "read_committed",  # offsets of open transactions are waited for
+            "enable.auto.commit": False,
+            "log_level": 2,
+        }
+    )
+
+
+@cache
 def _admin(bootstrap_servers: str) -> AdminClient:
     return AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
 
@@ -156,14 +169,12 @@ def _partitions(admin: AdminClient, topics: Sequence[str]) -> list[TopicPartitio
 
 
 def _committed(
-    admin: AdminClient, group: str, partitions: Sequence[TopicPartition]
+    bootstrap_servers: str, group: str, partitions: Sequence[TopicPartition]
 ) -> dict[tuple[str, int], int]:
-    asked = admin.list_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group, list(partitions))],
-        require_stable=True,
-        request_timeout=REQUEST_SECONDS,
-    )
-    found = asked[group].result().topic_partitions
+    """Ask as a member that never joins: the admin client's own request for this ends the process with a
+    segmentation fault where the coordinator answers with some errors (librdkafka, rd_kafka_cgrp_op on an
+    admin client, seen with confluent-kafka 2.16)."""
+    found = _reader(bootstrap_servers, group).committed(list(partitions), timeout=REQUEST_SECONDS)
     return {(p.topic, p.partition): p.offset for p in found}
 
 

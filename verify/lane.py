@@ -86,6 +86,8 @@ class Lane:
     """Reasons of the dead letters found, by their original's place. Asked only where the contract is open."""
     usage_head_removed: bool = False
     time: int | None = None
+    periods_at: int | None = None
+    """The time that tells which periods are open: while a tick settles what waited, still the one before."""
     time_unsure: bool = False
     """True within a commit of which ticks were removed, so that not all its times are known."""
     forget_line: int | None = None

@@ -149,7 +149,7 @@ def book(lane: Lane, account: Account, money: Money) -> tuple[str, ...] | None:
             answers = lane.outcomes.setdefault(money.content["command_id"], [])
             answers.append(("succeeded", lane.time))
     money.booked_at, money.time_unsure = lane.time, lane.time_unsure
-    money.billed = account.zones.billed_in(money.occurred_at, lane.time, lane.grace_ms)
+    money.billed = account.zones.billed_in(money.occurred_at, lane.periods_at, lane.grace_ms)
     account.booked = True
     lane.money.append(money)
     if money.kind in {"payment", "dispute"}:

@@ -158,6 +158,7 @@ def _act_on_tick(lane: Lane, time: int) -> None:
     lane.tally.ticks.append(time)
     for account_id in list(lane.waiting):
         _retry(lane, account_id, at_tick=True)
+    lane.periods_at = time
 
 
 def _retry(lane: Lane, account_id: str, *, at_tick: bool = False) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 import local
 from streams.settings import Settings
+from tests.pipeline.deployment import Deploy, deployments
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,10 @@ def deployment(kafka: local.Broker) -> Settings:
         max_age_days=35,
         schema_registry_url="",
     )
+
+
+@pytest.fixture(scope="module")
+def deploy(kafka: local.Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy]:
+    """Makes whole deployments; what runs in them ends with the module."""
+    with deployments(kafka.bootstrap_servers, tmp_path_factory.mktemp) as made:
+        yield made

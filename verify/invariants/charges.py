@@ -163,6 +163,7 @@ def _check_amounts(evidence: Evidence, account_id: str, entries: list[Entry], re
 
 def _is_tax_of(tax: Entry, cause: Entry) -> bool:
     same = tax.priced_as == cause.priced_as and tax.period == cause.period
+    same = same and (tax.occurred_at, tax.booked_at) == (cause.occurred_at, cause.booked_at)
     return same and (tax.source, tax.event_id) == (cause.source, cause.event_id)
 
 
@@ -173,7 +174,7 @@ def _fail_tax(cause: Entry | None, due: int, found: Entry | None, result: Check)
         "the tax of a charge follows it: T(after) - T(before)",
         account=at.account_id,
         place=at.place,
-        expected=amount(due) if due else "a charge before it, of the same event, month, price and rate",
+        expected=amount(due) if due else "a charge before it, of the same event, moments, price and rate",
         found=amount(-found.amount) if found else "none",
     )
 

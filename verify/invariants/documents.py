@@ -9,7 +9,7 @@ from verify import periods
 from verify.accounts import Account, exponent_of
 from verify.books import Found
 from verify.evidence import Evidence
-from verify.pricing import to_minor
+from verify.pricing import UNIT, half_even, to_minor
 from verify.report import Check
 from verify.wording import amount, moment
 
@@ -108,6 +108,16 @@ def check_arithmetic(invoice: Found, notes: list[Found], result: Check) -> None:
         result.expect(told, expected_taxes, rule, account=account_id, place=place)
     for line in lines:
         pieces = [tier["amount"] for tier in line["tiers"]]
+        for tier in line["tiers"]:
+            product = half_even(tier["quantity"] * tier["unit_price"], UNIT)
+            if abs(product - tier["amount"]) > 1:  # a tier is rounded so that all together are the line
+                result.fail(
+                    "the amount of a tier is its quantity x its unit price",
+                    account=account_id,
+                    place=place,
+                    expected=amount(product),
+                    found=amount(tier["amount"]),
+                )
         if pieces and abs(sum(pieces) - line["amount"]) > len(pieces):
             result.fail(
                 "the tiers of a line add up to it",
@@ -148,6 +158,18 @@ def _check_shown(content: Content, invoice: Found, result: Check) -> None:
     told = [line["amount_minor"] for line in content["lines"]]
     rule = "the lines' shown amounts are rounded half-even"
     result.expect(told, lines, rule, account=account_id, place=invoice.place)
+
+
+def check_prices(evidence: Evidence, invoice: Found, result: Check) -> None:
+    """A line tells the unit and model of the price that it names."""
+    content, account_id = invoice.content, invoice.content["account_id"]
+    for line in content["lines"]:
+        key = (line["meter"], content["currency"], line["price_version"])
+        price = evidence.lane_of(account_id).rates.by_version.get(key)
+        expected = (price.unit, price.model) if price is not None else "a price that the lane took in"
+        rule = f"unit and model of a line are those of its price, {key[0]} version {key[2]}"
+        found = (line["unit"], line["model"])
+        result.expect(found, expected, rule, account=account_id, place=invoice.place)
 
 
 def check_dates(evidence: Evidence, invoice: Found, result: Check) -> None:

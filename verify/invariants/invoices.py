@@ -70,6 +70,7 @@ def check(evidence: Evidence) -> Check:
             result.looked_at("invoice lines", len(invoice.content["lines"]))
             documents.check_arithmetic(invoice, evidence.books.credit_notes.get(account_id, []), result)
             documents.check_dates(evidence, invoice, result)
+            documents.check_prices(evidence, invoice, result)
         if account_id not in evidence.cut:
             _check_periods(evidence, account_id, invoices, result)
     _check_notifications(evidence, result)

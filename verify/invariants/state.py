@@ -20,11 +20,23 @@ from verify.report import Check
 from verify.topics import ACCOUNTS_CHANGELOG
 from verify.wording import amount
 
+SETTINGS = (
+    "revision",
+    "currency",
+    "tax_rates",
+    "automatic_top_up",
+    "warning_level_minor",
+    "overdraft_minor",
+    "closed",
+)
+
 
 def check(evidence: Evidence) -> Check:
     """Compare changelog, balances, statuses and ledger, account by account."""
     result = Check(7, "changelog = balances = what the ledger gives", notes=evidence.cut_note())
-    for kind in ("states", "balances", "open periods", "month quantities", "statuses", "pending top-ups"):
+    for kind in ("states", "balances", "open periods", "month quantities"):
+        result.looked_at(kind, 0)
+    for kind in ("settings", "statuses", "pending top-ups"):
         result.looked_at(kind, 0)
     books = evidence.books
     for account_id in sorted(books.entries.keys() | books.balances.keys() | books.states.keys()):
@@ -46,6 +58,7 @@ def check(evidence: Evidence) -> Check:
             _check_periods(evidence, account_id, entries, result)
         if state is not None:
             _check_numbers(evidence, state, result)
+            _check_settings(evidence, state, result)
             if account_id not in evidence.cut:
                 _check_quantities(state, entries, result)
         if balance is not None:
@@ -83,6 +96,21 @@ def _check_numbers(evidence: Evidence, state: Found, result: Check) -> None:
     rule = "numbers of the last invoice and credit note, changelog = issued"
     if not evidence.topics.log(names.INVOICES.name, state.place.partition).start:
         result.expect(found, expected, rule, account=account_id, place=state.place)
+
+
+def _check_settings(evidence: Evidence, state: Found, result: Check) -> None:
+    """The settings remembered are those of the last revision applied."""
+    account_id = state.content["account_id"]
+    account = evidence.account(account_id)
+    if account is None or account.settings is None:
+        return
+    result.looked_at("settings")
+    found = {name: state.content[name] for name in SETTINGS}
+    expected = {name: account.settings[name] for name in SETTINGS}
+    for told in (found, expected):
+        told["tax_rates"] = sorted(told["tax_rates"], key=lambda rate: rate["valid_from"])
+    rule = "the settings remembered are those of the last revision applied"
+    result.expect(found, expected, rule, account=account_id, place=state.place)
 
 
 def _check_quantities(state: Found, entries: list[Entry], result: Check) -> None:

@@ -22,13 +22,19 @@ LIFETIME_MS = 23 * 3_600_000
 def check(evidence: Evidence) -> Check:
     """Walk each account's commands in the order of their partition."""
     result = Check(4, "never two pending top-ups; none passes its limit or its permission")
-    for kind in ("commands", "pairs that follow", "commands under a limit", "sent again", "cancels"):
+    for kind in ("commands", "pairs that follow", "commands under a limit"):
+        result.looked_at(kind, 0)
+    for kind in ("sent again", "cancels", "commands answered"):
         result.looked_at(kind, 0)
     for account_id, commands in evidence.books.commands.items():
         lane, account = evidence.lane_of(account_id), evidence.account(account_id)
         head_removed = evidence.topics.log(names.COMMANDS.name, lane.number).start > 0
         ticks_removed = evidence.topics.log(names.TICKS.name, lane.number).start > 0
         made = _first_of_each(commands, head_removed, result)
+        if made and not head_removed:
+            first = (made[0].content["episode"], made[0].content["attempt"])
+            rule = "the first command is episode 1, attempt 1"
+            result.expect(first, (1, 1), rule, account=account_id, place=made[0].place)
         for earlier, later in pairwise(made):
             result.looked_at("pairs that follow")
             _check_pair(lane, earlier, later, result)
@@ -37,6 +43,8 @@ def check(evidence: Evidence) -> Check:
             _check_command(lane, account, command, result, ticks_removed=ticks_removed)
             if account is not None:
                 _check_limit(lane, account, made[: at + 1], result)
+    for lane in evidence.lanes:
+        _check_named(evidence, lane, result)
     if evidence.topics.head_removed(names.COMMANDS.name):
         result.notes.append(
             "the oldest commands were removed by retention: only those that are kept were checked"
@@ -83,14 +91,36 @@ def _check_pair(lane: Lane, earlier: Found, later: Found, result: Check) -> None
             )
             or "none",
         )
-    if (after["episode"], after["attempt"]) <= (before["episode"], before["attempt"]):
+    expected = [(before["episode"], before["attempt"] + 1), (before["episode"] + 1, 1)]
+    if (after["episode"], after["attempt"]) not in expected:
         result.fail(
-            "episodes and attempts count up",
+            "episodes and attempts are counted without a gap",
             account=after["account_id"],
             place=later.place,
-            expected=f"above episode {before['episode']}, attempt {before['attempt']}",
+            expected=" or ".join(f"episode {episode}, attempt {attempt}" for episode, attempt in expected),
             found=f"episode {after['episode']}, attempt {after['attempt']}",
         )
+
+
+def _check_named(evidence: Evidence, lane: Lane, result: Check) -> None:
+    """Every answer of the provider names a command that was made."""
+    if evidence.topics.log(names.COMMANDS.name, lane.number).start > 0:
+        return
+    made = {
+        command.content["command_id"]
+        for account_id in lane.accounts
+        for command in evidence.books.commands.get(account_id, [])
+    }
+    for command_id in lane.outcomes:
+        result.looked_at("commands answered")
+        if command_id not in made:
+            result.fail(
+                "an answer names a command that was made",
+                account=command_id.split(":")[0],
+                place=None,
+                expected=f"command {command_id}",
+                found="none",
+            )
 
 
 def _answers(lane: Lane, command_id: str, time: int) -> set[str]:
@@ -114,6 +144,9 @@ def _check_command(
         place=command.place,
         said=lambda pair: f"{'at' if pair[0] else 'not at'} a tick's time, expires {moment(pair[1])}",
     )
+    rule = "a command is named by its account, episode and attempt"
+    expected = f"{account_id}:{content['episode']}:{content['attempt']}"
+    result.expect(content["command_id"], expected, rule, account=account_id, place=command.place)
     in_force = account.settings_at(time) if account is not None else []
     if account is None or not any(_permits(settings, content) for settings in in_force):
         result.fail(

@@ -34,6 +34,14 @@ RECORD_OF = {
     "dead-letters": "dead-letter",
     ACCOUNTS_CHANGELOG: "state-account",
 }
+SETTINGS = (
+    "revision",
+    "tax_rates",
+    "automatic_top_up",
+    "warning_level_minor",
+    "overdraft_minor",
+    "closed",
+)
 PERIOD_FIELDS = ("month", "received", "charges", "tax", "movements")
 EMPTY_STATE: Content = {
     "wake_at": 0,
@@ -314,9 +322,12 @@ class History:
         self, account_id: str, currency: str, status: str, open_periods: list[Content], rows: list[Content]
     ) -> Content:
         """Return what a lane remembers of an account; what no check looks at is empty."""
+        told = [c for *_, c in self.records("account-settings", account_id=account_id)]
+        settings = {name: told[-1][name] for name in SETTINGS} if told else {}
         months = [{**p, "month": index_of(p["period"]), "movements": []} for p in open_periods]
         return {
             **EMPTY_STATE,
+            **settings,
             "account_id": account_id,
             "currency": currency,
             "balance": self.balance[account_id],

@@ -271,6 +271,15 @@ def an_unheard_of_cancel(h: History) -> None:
     h.output("top-up-commands", command(ACME, 7, 1, 1000, "2026-01-12T00:00", kind="cancel"))
 
 
+def a_command_lost(h: History) -> None:
+    h.drop("top-up-commands", account_id=ACME)
+
+
+def an_episode_left_out(h: History) -> None:
+    h.output("top-up-commands", command(ACME, 3, 1, 1000, "2026-01-12T00:00"))
+    pending(h, 1000)
+
+
 # 5: payments
 
 
@@ -382,6 +391,14 @@ def under_anothers_key(h: History) -> None:
     log.records[position] = log.records[position]._replace(key=b"acme")
 
 
+def anothers_name(h: History) -> None:
+    profile = {"name": "Acme", "address": ["1 Way"], "country": "DE", "tax_id": None}
+    more = {"email": "a@acme.example", "language": "de"}
+    h.input("account-profiles", "applied", {"account_id": ACME, **profile, **more})
+    h.commit_all()
+    h.edit("invoices", {"account_id": BRAVO}, customer=profile)
+
+
 def unreadable(h: History) -> None:
     h.put("notifications", 0, b"\x00\x00\x00\x00\x63", b"acme", 0)
 
@@ -390,9 +407,9 @@ def anothers_invoice_in_a_mail(h: History) -> None:
     h.notify(BRAVO, "low_balance", "1", {"see": f"{ACME}-000001"})
 
 
-LEDGER_OF_ACME = {"account_id": ACME}
+ACCOUNT_ACME = {"account_id": ACME}
 DEFECTS: list[tuple[set[int], Defect]] = [
-    ({1, 7}, edit("balances", LEDGER_OF_ACME, balance=pico("6.2461"))),
+    ({1, 7}, edit("balances", ACCOUNT_ACME, balance=pico("6.2461"))),
     ({1, 7}, drop("balances", account_id=BRAVO)),
     ({1, 8}, a_credit_booked_as_debit),
     ({1, 5}, a_payment_that_takes_money),
@@ -407,13 +424,15 @@ DEFECTS: list[tuple[set[int], Defect]] = [
     ({2}, another_quantity),
     ({2}, yesterdays_price),
     ({2}, an_old_tax_rate),
-    ({2}, edit("ledger-entries", {"event_id": "u4", "kind": "charge"}, booked_at=at("2026-01-12T00:00"))),
+    ({2}, edit("ledger-entries", {"event_id": "b1", "kind": "charge"}, booked_at=at("2026-01-10T00:00"))),
+    ({2}, edit("ledger-entries", {"event_id": "u4", "kind": "tax"}, occurred_at=at("2026-01-12T00:00"))),
     ({3}, change("invoices", JANUARY, one_unit_more_on_a_line)),
     ({3}, change("invoices", JANUARY, one_cent_more_on_a_line)),
     ({3}, change("invoices", JANUARY, a_movement_lost)),
     ({3}, change("invoices", JANUARY, a_shown_amount_off)),
     ({3}, change("invoices", JANUARY, a_total_off)),
     ({3}, change("invoices", JANUARY, a_line_twice)),
+    ({3}, change("invoices", JANUARY, lambda invoice: invoice["lines"][0].update(unit="GB"))),
     ({3}, edit("invoices", JANUARY, opening=1)),
     ({3}, edit("invoices", JANUARY, issued_at=at("2026-02-01T01:05"))),
     ({3}, edit("invoices", JANUARY, zone="UTC")),
@@ -429,22 +448,26 @@ DEFECTS: list[tuple[set[int], Defect]] = [
     ({4}, another_method),
     ({4}, sent_again_otherwise),
     ({4}, an_unheard_of_cancel),
-    ({4}, edit("top-up-commands", LEDGER_OF_ACME, made_at=at("2026-01-09T23:00"))),
+    ({4}, a_command_lost),
+    ({4}, an_episode_left_out),
+    ({4}, edit("top-up-commands", ACCOUNT_ACME, attempt=2)),
+    ({4}, edit("top-up-commands", ACCOUNT_ACME, made_at=at("2026-01-09T23:00"))),
     ({5}, credited_twice),
     ({5}, never_credited),
     ({5}, refunded_without_an_event),
     ({5}, another_amount_credited),
     ({6}, a_number_left_out),
     ({6}, a_balance_that_does_not_follow),
-    ({7}, edit(ACCOUNTS_CHANGELOG, LEDGER_OF_ACME, balance=0)),
-    ({7}, edit(ACCOUNTS_CHANGELOG, LEDGER_OF_ACME, entries=11)),
-    ({7}, edit(ACCOUNTS_CHANGELOG, LEDGER_OF_ACME, invoices=0)),
-    ({7}, edit(ACCOUNTS_CHANGELOG, LEDGER_OF_ACME, periods=[])),
-    ({7}, change(ACCOUNTS_CHANGELOG, LEDGER_OF_ACME, lambda state: state["rows"][0].update(quantity=1))),
+    ({7}, edit(ACCOUNTS_CHANGELOG, ACCOUNT_ACME, balance=0)),
+    ({7}, edit(ACCOUNTS_CHANGELOG, ACCOUNT_ACME, entries=11)),
+    ({7}, edit(ACCOUNTS_CHANGELOG, ACCOUNT_ACME, invoices=0)),
+    ({7}, edit(ACCOUNTS_CHANGELOG, ACCOUNT_ACME, periods=[])),
+    ({7}, edit(ACCOUNTS_CHANGELOG, ACCOUNT_ACME, overdraft_minor=1)),
+    ({7}, change(ACCOUNTS_CHANGELOG, ACCOUNT_ACME, lambda state: state["rows"][0].update(quantity=1))),
     ({7}, drop(ACCOUNTS_CHANGELOG, account_id=BRAVO)),
-    ({7}, change("balances", LEDGER_OF_ACME, lambda b: b["open_periods"][0].update(received=0))),
-    ({7}, edit("balances", LEDGER_OF_ACME, pending_minor=1000)),
-    ({7}, edit("balances", LEDGER_OF_ACME, status="low")),
+    ({7}, change("balances", ACCOUNT_ACME, lambda b: b["open_periods"][0].update(received=0))),
+    ({7}, edit("balances", ACCOUNT_ACME, pending_minor=1000)),
+    ({7}, edit("balances", ACCOUNT_ACME, status="low")),
     ({7}, drop("account-status", account_id=BRAVO)),
     ({8}, a_record_in_no_range),
     ({8}, a_gap),
@@ -459,6 +482,7 @@ DEFECTS: list[tuple[set[int], Defect]] = [
     ({9}, anothers_invoice_in_a_mail),
     ({3, 9}, under_anothers_key),
     ({9}, unreadable),
+    ({9}, anothers_name),
     ({9}, edit("notifications", {"account_id": BRAVO}, notification_id=f"{ACME}:invoice_ready:1")),
 ]
 

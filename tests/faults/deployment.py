@@ -1,0 +1,310 @@
+"""One deployment under test: its topics, its workers as processes of their own, what they commit.
+
+Processes are started as the shipped commands and die with this one, however it ends.
+"""
+
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from confluent_kafka import Consumer, IsolationLevel, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from local.process import OwnedProcess, ProcessId
+from producers.emissions import Emission
+from producers.emitter import Emitter
+from producers.values import moment
+from schemas.wire import Record, fixed
+from streams import topic_admin
+from streams.lag import lanes_group, payments_group, wait_for_zero_lag
+from streams.settings import Settings
+from streams.topics import INPUTS, JOURNAL, LEDGER, USAGE
+from verify import check
+from verify import read as reading
+from verify.report import Report
+from verify.topics import Topics
+
+ROOT = Path(__file__).parents[2]
+LANES = 4
+SESSION_SECONDS = 6
+DEADLINE_SECONDS = 90.0
+WORKER = ("cli", "worker")
+
+
+def wait_until(
+    condition: Callable[[], object], what: str, *, seconds: float = DEADLINE_SECONDS, poll: float = 0.02
+) -> None:
+    """Return once the condition holds; fail after the deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(poll)
+
+
+class Process:
+    """A command of ours, started with a deployment's settings."""
+
+    def __init__(self, environment: dict[str, str], module: Sequence[str], log: Path) -> None:
+        pairs = [f"{name}={value}" for name, value in {**environment, "PYTHONPATH": str(ROOT)}.items()]
+        self.log = log
+        self._owned = OwnedProcess(["env", *pairs, sys.executable, "-m", *module], output=log)
+        self.pid = self._owned.pid
+
+    def kill(self) -> None:
+        """SIGKILL; returns when it is gone."""
+        self._owned.kill()
+
+    def end(self) -> None:
+        """SIGTERM; returns when it is gone, and fails where it had to be killed."""
+        identity = self._owned.id
+        assert identity is not None
+        identity.send(signal.SIGTERM)
+        wait_until(lambda: not identity.is_alive(), f"the end of {self.log.stem}", seconds=60)
+        self._owned.end()
+
+    def said(self, words: str) -> int:
+        """Return how often its log has these words."""
+        return self.log.read_text(errors="replace").count(words)
+
+
+class Worker(Process):
+    """`evergreen worker`: a supervisor, and the child that folds."""
+
+    def __init__(self, environment: dict[str, str], module: Sequence[str], log: Path, name: str = "") -> None:
+        super().__init__({**environment, "EVERGREEN_WORKER_NAME": name}, module, log)
+        self.name = name
+
+    def child(self) -> ProcessId | None:
+        """Return the process that folds, if there is one now."""
+        try:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        except OSError:
+            return None
+        return ProcessId.of(int(children[0])) if children else None
+
+    @property
+    def signature(self) -> str:
+        """What it signs its commits with now."""
+        child = self.child()
+        return self.name or f"{socket.gethostname()}-{child.pid if child else 0}"
+
+    @property
+    def openings(self) -> int:
+        """How many lanes it has opened."""
+        return self.said("lane opened")
+
+    @property
+    def restarts(self) -> int:
+        """How often its child ended and was started again."""
+        return self.said("worker ended with")
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One entry of the journal, and when it was seen here."""
+
+    at: float
+    lane: int
+    worker: str
+    usage: int
+
+
+class Journal(threading.Thread):
+    """Follows the lane-journal: who committed what, and when."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(name="journal", daemon=True)
+        self.commits: list[Commit] = []
+        self._stop = threading.Event()
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": settings.bootstrap_servers,
+                "group.id": f"{settings.application}-watch",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "fetch.wait.max.ms": 50,
+                "log_level": 0,
+            }
+        )
+        topic = settings.topic(JOURNAL.name)
+        self._consumer.assign([TopicPartition(topic, lane, 0) for lane in range(settings.lanes)])
+
+    def run(self) -> None:
+        decode = fixed().codec("journal-entry").decode
+        while not self._stop.is_set():
+            for message in self._consumer.consume(200, timeout=0.05):
+                if message.error() is None:
+                    self._take(decode(message.value()))
+        self._consumer.close()
+
+    def _take(self, entry: Record) -> None:
+        usage = sum(run["to"] - run["from"] for run in entry["runs"] if run["topic"] == USAGE.name)
+        self.commits.append(Commit(time.monotonic(), entry["lane"], entry["worker"], usage))
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self.join(20)
+
+    def owned_by(self, worker: str) -> set[int]:
+        """Return the lanes whose last commit is a worker's."""
+        last = {commit.lane: commit.worker for commit in list(self.commits)}
+        return {lane for lane, owner in last.items() if owner == worker}
+
+    def after(self, moment: float, lanes: Iterable[int] = range(LANES)) -> dict[int, float]:
+        """Return when each of these lanes first committed after a moment, where it has."""
+        wanted, first = set(lanes), dict[int, float]()
+        for commit in list(self.commits):
+            if commit.at > moment and commit.lane in wanted:
+                first.setdefault(commit.lane, commit.at)
+        return first
+
+    @property
+    def moves(self) -> int:
+        """How often a lane's next commit was another worker's than its last."""
+        last: dict[int, str] = {}
+        moves = 0
+        for commit in list(self.commits):
+            moves += last.get(commit.lane, commit.worker) != commit.worker
+            last[commit.lane] = commit.worker
+        return moves
+
+
+class Deployment:
+    """Everything under one prefix."""
+
+    def __init__(self, bootstrap_servers: str, prefix: str, directory: Path) -> None:
+        self.settings = Settings(
+            bootstrap_servers=bootstrap_servers,
+            topic_prefix=prefix,
+            lanes=LANES,
+            clock="manual",
+            session_timeout_seconds=SESSION_SECONDS,
+        )
+        self.environment = {
+            "EVERGREEN_BOOTSTRAP_SERVERS": bootstrap_servers,
+            "EVERGREEN_TOPIC_PREFIX": prefix,
+            "EVERGREEN_LANES": str(LANES),
+            "EVERGREEN_CLOCK": "manual",
+            "EVERGREEN_SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
+        }
+        self._directory = directory
+        directory.mkdir()
+        self.processes: list[Process] = []
+        self.usage_sent = 0
+        topic_admin.create(self.settings)
+        self.emitter = Emitter(self.settings, ticker="storm")
+        self.journal = Journal(self.settings)
+        self.journal.start()
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill every process."""
+        for process in self.processes:
+            process.kill()
+        self.journal.close()
+
+    def start_worker(self, name: str = "", module: Sequence[str] = WORKER) -> Worker:
+        """Start a worker; returns at once."""
+        log = self._directory / f"{name or 'worker'}-{len(self.processes)}.log"
+        worker = Worker(self.environment, module, log, name)
+        self.processes.append(worker)
+        return worker
+
+    def start_payments(self) -> Process:
+        """Start a payment consumer; returns at once."""
+        log = self._directory / f"payments-{len(self.processes)}.log"
+        process = Process(self.environment, ("cli", "payments"), log)
+        self.processes.append(process)
+        return process
+
+    @property
+    def workers(self) -> list[Worker]:
+        """All workers ever started."""
+        return [process for process in self.processes if isinstance(process, Worker)]
+
+    def send(self, emissions: Iterable[Emission], tick: int) -> None:
+        """Send records, and then a tick that finds all of them in their topics."""
+        for emission in emissions:
+            self.emitter.emit(emission)
+            self.usage_sent += emission.topic == USAGE.name
+        self.emitter.flush()
+        self.emitter.tick(moment(tick))
+        self.emitter.flush()
+
+    def settle(self, *, payments: bool = False) -> None:
+        """Return once all that was sent is applied, and with payments all that followed from it."""
+        groups = [lanes_group(self.settings)] + [payments_group(self.settings)] * payments
+        wait_for_zero_lag(self.settings, groups, DEADLINE_SECONDS)
+
+    def verify(self) -> tuple[Topics, Report]:
+        """Return all topics, and what `evergreen verify` finds in them."""
+        gc.disable()  # as the command does: millions of small values that stay
+        try:
+            topics = reading.read(self.settings, fixed())
+            return topics, check.check(topics, self.settings)
+        finally:
+            gc.enable()
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """Return where a topic's partitions end now, open transactions included."""
+        name = self.settings.topic(topic)
+        asked = self._admin.list_offsets(
+            {TopicPartition(name, lane): OffsetSpec.latest() for lane in range(LANES)},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=20,
+        )
+        return {place.partition: future.result().offset for place, future in asked.items()}
+
+    def aborted(self, topic: str = LEDGER.name) -> int:
+        """Return how many records of a topic stand in aborted transactions."""
+        counts = [self._count(topic, level) for level in ("read_uncommitted", "read_committed")]
+        return counts[0] - counts[1]
+
+    def _count(self, topic: str, isolation: str) -> int:
+        reader = self.reader(isolation, eof=True)
+        reader.assign([TopicPartition(self.settings.topic(topic), lane, 0) for lane in range(LANES)])
+        count, left = 0, LANES
+        while left:
+            for message in reader.consume(10_000, timeout=1.0):
+                left -= message.error() is not None
+                count += message.error() is None
+        reader.close()
+        return count
+
+    def reader(self, isolation: str, *, eof: bool = False) -> Consumer:
+        """Return a consumer that is in no group."""
+        return Consumer(
+            {
+                "bootstrap.servers": self.settings.bootstrap_servers,
+                "group.id": f"{self.settings.application}-look",
+                "enable.auto.commit": False,
+                "enable.partition.eof": eof,
+                "isolation.level": isolation,
+                "fetch.wait.max.ms": 20,
+                "log_level": 0,
+            }
+        )
+
+
+INPUT_NAMES = frozenset(topic.name for topic in INPUTS)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process of this number runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
