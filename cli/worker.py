@@ -4,16 +4,15 @@ A worker that meets anything doubtful stops before it commits; this restarts it,
 Settings that cannot work end it at once.
 """
 
-import ctypes
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
+
+from local.guard import die_with_parent
 
 CONFIG_EXIT = 2
 """The child's exit code where a restart would not help."""
@@ -21,7 +20,6 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
 STEADY_SECONDS = 60.0
 """A worker that ran this long starts over with the first pause."""
-PR_SET_PDEATHSIG = 1
 
 
 def worker(
@@ -53,7 +51,7 @@ def _supervise(command: list[str]) -> int:
         began = time.monotonic()
         child = subprocess.Popen(
             command,
-            preexec_fn=_die_with_parent(),  # noqa: PLW1509 - this process has one thread
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - this process has one thread
             start_new_session=True,
         )
         code = child.wait()
@@ -68,18 +66,3 @@ def _supervise(command: list[str]) -> int:
         if stopping:
             return 0
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """Return what makes a Linux child die with this process, kill -9 included."""
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None)
-    parent = os.getpid()
-
-    def arrange() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(0)
-
-    return arrange

@@ -27,7 +27,7 @@ def main(command: list[str]) -> int:
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
         stderr=sys.stderr,
-        preexec_fn=_die_with_parent(),  # noqa: PLW1509 - no thread has been started yet
+        preexec_fn=die_with_parent(),  # noqa: PLW1509 - no thread has been started yet
     )
     threading.Thread(target=_kill_when_owner_is_gone, args=(child,), daemon=True).start()
     with contextlib.suppress(BrokenPipeError):  # the owner is gone already: the thread sees it too
@@ -35,11 +35,18 @@ def main(command: list[str]) -> int:
     return child.wait()
 
 
-def _die_with_parent() -> Callable[[], object] | None:
+def die_with_parent() -> Callable[[], None] | None:
+    """What makes a Linux child die with this process, by whatever death; a preexec_fn for one thread."""
     if sys.platform != "linux":
         return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def arrange() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before this was arranged
+            os._exit(1)
+
+    return arrange
 
 
 def _kill_when_owner_is_gone(child: "subprocess.Popen[bytes]") -> None:

@@ -95,7 +95,7 @@ def _lag(bootstrap_servers: str, reads: Mapping[str, Sequence[str]]) -> list[Par
     admin = _admin(bootstrap_servers)
     partitions = _partitions(admin, sorted({topic for topics in reads.values() for topic in topics}))
     committed = {
-        group: _committed(bootstrap_servers, group, [p for p in partitions if p.topic in topics])
+        group: committed_offsets(bootstrap_servers, group, [p for p in partitions if p.topic in topics])
         for group, topics in reads.items()
     }
     starts = _offsets(admin, partitions, OffsetSpec.earliest())
@@ -168,12 +168,15 @@ def _partitions(admin: AdminClient, topics: Sequence[str]) -> list[TopicPartitio
     return [TopicPartition(d.name, p.id) for d in descriptions for p in d.partitions]
 
 
-def _committed(
+def committed_offsets(
     bootstrap_servers: str, group: str, partitions: Sequence[TopicPartition]
 ) -> dict[tuple[str, int], int]:
-    """Ask as a member that never joins: the admin client's own request for this ends the process with a
+    """Return a group's next offset of each partition, negative where it has read nothing.
+
+    Asked as a member that never joins: the admin client's own request for this ends the process with a
     segmentation fault where the coordinator answers with some errors (librdkafka, rd_kafka_cgrp_op on an
-    admin client, seen with confluent-kafka 2.16)."""
+    admin client, seen with confluent-kafka 2.16).
+    """
     found = _reader(bootstrap_servers, group).committed(list(partitions), timeout=REQUEST_SECONDS)
     return {(p.topic, p.partition): p.offset for p in found}
 

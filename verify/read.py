@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from confluent_kafka import (
     OFFSET_INVALID,
     Consumer,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -21,6 +20,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas import wire
+from streams.lag import committed_offsets
 from streams.settings import Settings
 from streams.topics import changelog
 from verify.topics import ACCOUNTS_CHANGELOG, INPUTS, READ, Log, Record, Topics
@@ -104,7 +104,7 @@ def _moment_at_rest(
         over = time.monotonic() > deadline
         try:
             before = _offsets(admin, partitions, OffsetSpec.latest())
-            committed = _committed(admin, settings, inputs)
+            committed = _committed(settings, inputs)
             starts = _offsets(admin, partitions, OffsetSpec.earliest())
             ends = _offsets(admin, partitions, OffsetSpec.latest())
         except KafkaException:
@@ -133,16 +133,10 @@ def _offsets(admin: AdminClient, partitions: list[tuple[str, int]], spec: Offset
     return {(p.topic, p.partition): future.result().offset for p, future in asked.items()}
 
 
-def _committed(admin: AdminClient, settings: Settings, partitions: list[tuple[str, int]]) -> Ends:
+def _committed(settings: Settings, partitions: list[tuple[str, int]]) -> Ends:
     """Return the next offset of the lanes in each input partition; negative where they have read nothing."""
-    group = settings.application
-    asked = admin.list_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group, [TopicPartition(*p) for p in partitions])],
-        require_stable=True,
-        request_timeout=REQUEST_SECONDS,
-    )
-    found = asked[group].result().topic_partitions
-    return {(p.topic, p.partition): p.offset for p in found}
+    asked = [TopicPartition(*p) for p in partitions]
+    return committed_offsets(settings.bootstrap_servers, settings.application, asked)
 
 
 def _records(
