@@ -92,6 +92,7 @@ class _Desk:
                 "session.timeout.ms": int(settings.session_timeout_seconds * 1000),
                 "fetch.queue.backoff.ms": 5,
                 "enable.partition.eof": True,  # tells where transaction markers end: committed as read
+                "fetch.wait.max.ms": 50,  # an end is told only when a fetch comes back empty
             }
         )
         self._producer = Producer(
