@@ -223,7 +223,8 @@ def price(
     tier: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[UP_TO:]PRICE", help="In rising order, the last without UP_TO: 1000:0.02 0.01."
+            metavar="[UP_TO:]PRICE",
+            help="Once a tier, rising, the last without UP_TO: --tier 1000:0.02 --tier 0.01.",
         ),
     ] = None,
     package_size: Text = None,

@@ -10,6 +10,9 @@ from cli.errors import one_line
 from streams import lag as lags
 from streams.settings import read
 
+PIPE_COLUMNS = 160
+"""So wide where nobody looks: a topic's name is never cut for a program that reads it."""
+
 
 def lag(
     wait: Annotated[
@@ -27,7 +30,9 @@ def lag(
         if wait is not None:
             lags.wait_for_zero_lag(settings, groups, wait)
         places = lags.lag(settings.bootstrap_servers, lags.reads_of(settings, groups))
-    table = Table("group", "topic", "lag", "committed", "end", box=None, pad_edge=False)
+    table = Table("group", "topic", box=None, pad_edge=False)
+    for column in ("lag", "committed", "end"):
+        table.add_column(column, justify="right")
     for group in groups:
         for topic in sorted({place.topic for place in places if place.group == group}):
             here = [place for place in places if (place.group, place.topic) == (group, topic)]
@@ -38,4 +43,5 @@ def lag(
                 f"{sum(place.committed for place in here):,}",
                 f"{sum(place.end for place in here):,}",
             )
-    Console().print(table)
+    console = Console()
+    console.print(table, width=max(console.width, PIPE_COLUMNS if not console.is_terminal else 0))

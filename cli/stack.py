@@ -2,14 +2,13 @@
 
 import os
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import local
+from cli.errors import one_line
 from local import stack
 
 app = typer.Typer(name="stack", help="A Kafka in the background, for one machine.", no_args_is_help=True)
@@ -18,7 +17,7 @@ app = typer.Typer(name="stack", help="A Kafka in the background, for one machine
 @app.command()
 def up() -> None:
     """Find or start Kafka. Prints shell lines: eval "$(evergreen stack up)"."""
-    with _one_line_errors():
+    with one_line(local.LocalError):
         found, started = stack.up()
     if started:
         _tell(f"Kafka runs in the background: process {found.pid}, log {_short(found.log)}.")
@@ -35,7 +34,7 @@ def down(
     ] = False,
 ) -> None:
     """Stop the Kafka that `up` started. Its data stays for the next `up`."""
-    with _one_line_errors():
+    with one_line(local.LocalError):
         done = stack.down(wipe=wipe)
     if done.pid is None:
         typer.echo("No Kafka of ours is running.")
@@ -54,7 +53,7 @@ def down(
 @app.command()
 def status() -> None:
     """Say whether a Kafka is there, where, and how it was found. Exit code 1 if none answers."""
-    with _one_line_errors():
+    with one_line(local.LocalError):
         found = stack.status()
     if found is None:
         typer.echo("No Kafka is running; `evergreen stack up` starts one.")
@@ -67,15 +66,6 @@ def status() -> None:
         typer.echo(f"log      {_short(found.log)}")
     if not found.answers:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    try:
-        yield
-    except local.LocalError as error:
-        _tell(f"error: {error}")
-        raise typer.Exit(1) from None
 
 
 def _tell(line: str) -> None:

@@ -127,7 +127,8 @@ class Node:
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         java = self._java("kafka.tools.StorageTool", "-XX:TieredStopAtLevel=1")
         formatted = subprocess.run(
-            [*java, "format", "--cluster-id", cluster_id, "--config", str(self._settings)],
+            # One argument, since an id may begin with a hyphen and would be taken for an option.
+            [*java, "format", f"--cluster-id={cluster_id}", "--config", str(self._settings)],
             capture_output=True,
             text=True,
             check=False,

@@ -122,6 +122,8 @@ def configure_logs(settings: Settings) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("streams").setLevel(level)
+    for name in ("faust", "mode"):  # their starting and stopping would hide the lanes' lines
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _tick(app: LanesApp, settings: Settings, schemas: Any) -> None:

@@ -132,9 +132,10 @@ def wait_for_zero_lag(
             return
         if time.monotonic() > deadline:
             most = max(left, key=lambda place: place.records)
+            process = "worker" if most.group == lanes_group(settings) else "payments process"
             raise LagError(
                 f"still {sum(place.records for place in left)} records behind after {deadline_seconds:g} s; "
-                f"most on {most.topic}-{most.partition} (group {most.group}): is a worker running?"
+                f"most on {most.topic}-{most.partition} (group {most.group}): is a {process} running?"
             )
         time.sleep(POLL_SECONDS)
 
@@ -173,12 +174,15 @@ def committed_offsets(
 ) -> dict[tuple[str, int], int]:
     """Return a group's next offset of each partition, negative where it has read nothing.
 
+    A note beside an offset says that the record before it is not worked off: a tick whose sweep goes on. It
+    counts as not read.
+
     Asked as a member that never joins: the admin client's own request for this ends the process with a
     segmentation fault where the coordinator answers with some errors (librdkafka, rd_kafka_cgrp_op on an
     admin client, seen with confluent-kafka 2.16).
     """
     found = _reader(bootstrap_servers, group).committed(list(partitions), timeout=REQUEST_SECONDS)
-    return {(p.topic, p.partition): p.offset for p in found}
+    return {(p.topic, p.partition): p.offset - bool(p.metadata) for p in found}
 
 
 def _offsets(

@@ -10,8 +10,11 @@ from zoneinfo import ZoneInfo
 from iso4217 import Currency
 
 from schemas.wire import Record as Content
+from verify import limits
 from verify.periods import Zones
 from verify.report import Place
+
+MOST_TAX_RATES = 100
 
 
 @dataclass(slots=True)
@@ -109,10 +112,23 @@ def settings_may_be_bad(settings: Content) -> bool:
     top_up = settings["automatic_top_up"] or {}
     modes = [top_up.get(name) is not None for name in ("amount_minor", "target_minor")]
     numbers = [settings["warning_level_minor"], top_up.get("threshold_minor"), top_up.get("resumes")]
+    amounts = [
+        settings["overdraft_minor"],
+        *(top_up.get(f"{n}_minor") for n in ("amount", "target")),
+        *numbers,
+    ]
+    target = top_up.get("target_minor")
+    moments = [rate["valid_from"] for rate in settings["tax_rates"]]
     return (
         settings_are_bad(settings)
         or settings["revision"] < 1
         or (bool(top_up) and sum(modes) != 1)
         or any(n is not None and n < 0 for n in numbers)
+        or any(n is not None and n > limits.MOST_MINOR for n in amounts)
         or any(rate["rate"] > 10**12 for rate in settings["tax_rates"])
+        or len(moments) > MOST_TAX_RATES
+        or len(set(moments)) != len(moments)
+        or limits.is_no_time(settings["changed_at"])
+        or (target is not None and target < top_up["threshold_minor"])
+        or (bool(top_up) and top_up["enabled"] and not top_up["payment_method_ref"])
     )

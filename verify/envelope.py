@@ -23,7 +23,7 @@ def opened(
     erases = topic == names.PROFILES.name and record.value is None
     if record.value is None and not erases:
         return ("null_value",)
-    if record.key is None and about.keyed_by_account:
+    if record.key is None:
         return ("null_key",)
     content: Content | None = None
     if record.value is not None:
@@ -34,7 +34,7 @@ def opened(
     if not about.keyed_by_account:
         assert content is not None
         return content
-    key = record.key or b""
+    key = record.key
     if not _is_text(key):
         return ("bad_key",)
     account_id = key.decode()

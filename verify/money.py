@@ -1,6 +1,7 @@
 """What becomes of payment events and adjustments: dead letter, duplicate, waiting, or a ledger entry."""
 
 from schemas.wire import Record as Content
+from verify import limits
 from verify.accounts import Account, Money, exponent_of
 from verify.lane import Lane
 from verify.pricing import minor_unit
@@ -87,7 +88,7 @@ def decide_adjustment(lane: Lane, place: Place, content: Content) -> None:
             return lane.dead(place, "bad_adjustment")
     else:
         amount = content["amount"] or 0
-        if amount <= 0:
+        if amount <= 0 or not content["adjustment_id"]:
             return lane.dead(place, "bad_adjustment")
     if account is not None and account.currency != content["currency"]:
         return lane.dead(place, "currency_mismatch")
@@ -134,6 +135,8 @@ def retry(lane: Lane, money: Money, *, at_tick: bool) -> bool:
 
 def book(lane: Lane, account: Account, money: Money) -> tuple[str, ...] | None:
     """Book a movement: () when done, reasons where it is refused, None where it must wait on."""
+    if limits.may_be_too_much(money.amount) and lane.saw_dead(money.place, "out_of_range"):
+        return ("out_of_range",)
     if money.kind == "reversal":
         refused = _reverse(lane, money)
         if refused or refused is None:

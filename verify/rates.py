@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from schemas.wire import Record as Content
+from verify import limits
 from verify.accounts import exponent_of
 from verify.pricing import Price
 
+MOST_TIERS = 1_000
 NOTICE_MS = 10 * 60_000
 """A price must be published this long before it is valid, or be marked as late."""
 
@@ -60,6 +62,8 @@ def may_be_bad(price: Content) -> bool:
         or price["version"] < 1
         or not price["meter"]
         or not price["unit"]
-        or any(tier["unit_price"] < 0 for tier in price["tiers"])
+        or limits.is_no_time(price["valid_from"])
+        or len(price["tiers"]) > MOST_TIERS
+        or any(not 0 <= tier["unit_price"] < limits.MOST for tier in price["tiers"])
         or (price["model"] != "package" and price["package_size"] is not None)
     )

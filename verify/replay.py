@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from schemas.wire import Record as Content
 from streams import topics as names
 from streams.settings import Settings
-from verify import envelope, money, rates, usage
+from verify import envelope, limits, money, rates, usage
 from verify.accounts import Account, Money, settings_are_bad, settings_may_be_bad
 from verify.books import Books, Found
 from verify.lane import Lane, Tally, Use
@@ -17,6 +17,7 @@ from verify.report import Place
 from verify.topics import INPUTS, Log, Record, Topics
 
 TICK_AHEAD_MS = 60_000
+_MONEY = {names.PAYMENTS.name, names.ADJUSTMENTS.name}
 
 
 def replay(topics: Topics, books: Books, settings: Settings) -> list[Lane]:
@@ -81,6 +82,11 @@ def _fold(lane: Lane, topics: Topics, topic: str, record: Record) -> None:
             _retry(lane, content["account_id"])
         return
     place = Place(topic, lane.number, record.offset)
+    if topic in _MONEY and content["kind"] != "reversal":
+        refusal = _no_time_for_money(lane, record, content)
+        if refusal is not None:
+            lane.dead(place, refusal)
+            return
     match topic:
         case names.PAYMENTS.name:
             money.decide_payment(lane, place, content)
@@ -94,6 +100,15 @@ def _fold(lane: Lane, topics: Topics, topic: str, record: Record) -> None:
             _decide_tick(lane, place, record, content)
         case _:
             lane.either("applied", "duplicate")  # a profile counts either way
+
+
+def _no_time_for_money(lane: Lane, record: Record, content: Content) -> str | None:
+    """Return why a payment or adjustment cannot have been at its moment, or None."""
+    moment = content["occurred_at"]
+    if limits.is_no_time(moment):
+        return "out_of_range"
+    ahead = moment > record.timestamp + limits.MONEY_AHEAD_MS
+    return "from_the_future" if ahead and lane.settings.clock == "auto" else None
 
 
 def _decide_settings(lane: Lane, place: Place, content: Content) -> None:
@@ -144,10 +159,13 @@ def _decide_price(lane: Lane, place: Place, record: Record, content: Content) ->
 
 def _decide_tick(lane: Lane, place: Place, record: Record, content: Content) -> None:
     time = content["time"]
+    if limits.is_no_time(time):
+        return lane.dead(place, "out_of_range")
     if lane.settings.clock == "auto" and time > record.timestamp + TICK_AHEAD_MS:
         return lane.dead(place, "tick_ahead")
     if lane.time is not None and time <= lane.time:
         lane.tally.stale_ticks.append(time)
+        _settle_what_waits(lane)
         return lane.either("applied", "duplicate")
     lane.applied()
     return _act_on_tick(lane, time)
@@ -156,9 +174,13 @@ def _decide_tick(lane: Lane, place: Place, record: Record, content: Content) -> 
 def _act_on_tick(lane: Lane, time: int) -> None:
     lane.pass_time(time)
     lane.tally.ticks.append(time)
+    _settle_what_waits(lane)
+    lane.periods_at = time
+
+
+def _settle_what_waits(lane: Lane) -> None:
     for account_id in list(lane.waiting):
         _retry(lane, account_id, at_tick=True)
-    lane.periods_at = time
 
 
 def _retry(lane: Lane, account_id: str, *, at_tick: bool = False) -> None:

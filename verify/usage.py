@@ -3,6 +3,7 @@
 from sys import intern
 
 from schemas.wire import Record as Content
+from verify import limits, pricing
 from verify.lane import Lane, Use
 
 AHEAD_MS = 5 * 60_000
@@ -37,6 +38,8 @@ def decide(lane: Lane, offset: int, timestamp: int, content: Content) -> None:
         return lane.dead(
             use.place, "id_conflict"
         )  # its first is forgotten or removed: both answers are right
+    if _cannot_be_booked(lane, use):
+        return lane.dead(use.place, "out_of_range")
     use.earlier = known
     lane.uses[key] = use
     if use.uncertain:  # a duplicate of a removed record looks like a first
@@ -46,6 +49,17 @@ def decide(lane: Lane, offset: int, timestamp: int, content: Content) -> None:
         lane.waiting.setdefault(use.account_id, []).append(use)
         return None
     return lane.applied() if charge(lane, use) else lane.wait(use, lane.waiting)
+
+
+def _cannot_be_booked(lane: Lane, use: Use) -> bool:
+    """Return whether an event's moment, quantity or cost is beyond all books."""
+    if limits.is_no_time(use.occurred_at) or use.quantity >= limits.MOST_QUANTITY:
+        return True
+    account = lane.accounts.get(use.account_id)
+    if account is None or not lane.saw_dead(use.place, "out_of_range"):
+        return False
+    price = lane.rates.in_force(use.meter, account.currency, use.occurred_at)
+    return price is not None and limits.may_be_too_much(pricing.cost(price, use.quantity))
 
 
 def charge(lane: Lane, use: Use) -> bool:

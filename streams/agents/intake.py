@@ -1,6 +1,6 @@
 """Bytes to events: everything that is checked of a record before the rules see it.
 
-Order of checks: key and value present, header, schema, Avro, key equal to account_id, partition.
+Order of checks: value and key present, header, schema, Avro, key readable, equal to account_id, partition.
 """
 
 from schemas.wire import Schemas, WireError
@@ -30,24 +30,25 @@ class Intake:
         origin = Origin(
             topic.name, self._lane, record.offset, record.timestamp, key, value, tuple(record.headers)
         )
-        if key is None:
-            return origin, Rejected(reason=Reason.NULL_KEY, detail="the record has no key")
         if value is None and topic is not PROFILES:
             return origin, Rejected(reason=Reason.NULL_VALUE, detail="the record has no value")
-        if topic.keyed_by_account and key not in self._known:
-            flaw = self._key_flaw(key)
-            if flaw is not None:
-                return origin, flaw
+        if key is None:
+            return origin, Rejected(reason=Reason.NULL_KEY, detail="the record has no key")
+        flaw = self._key_flaw(key) if topic.keyed_by_account and key not in self._known else None
         if value is None:
-            return origin, events.profile_erased(key.decode(), origin)
+            return origin, flaw or events.profile_erased(key.decode(), origin)
         try:
             codec = self._schemas.codec_of(value, *topic.records)
             decoded = codec.decode(value)
         except WireError as e:
             return origin, Rejected(reason=Reason(e.reason), detail=e.detail)
+        if flaw is not None and flaw.reason is Reason.BAD_KEY:
+            return origin, flaw
         if topic.keyed_by_account and decoded["account_id"].encode() != key:
             detail = f"the key names {key.decode()!r}, the value {decoded['account_id']!r}"
             return origin, Rejected(reason=Reason.KEY_MISMATCH, detail=detail)
+        if flaw is not None:
+            return origin, flaw
         return origin, events.event_of(codec.name, decoded, origin)
 
     def _key_flaw(self, key: bytes) -> Rejected | None:

@@ -56,6 +56,7 @@ class LanesApp(faust.App):  # type: ignore[misc]
         worker = faust.Worker(
             self, quiet=True, loglevel=loglevel, override_logging=False, redirect_stdouts=False
         )
+        worker.spinner = None  # nor an animation
         worker.execute_from_commandline()
 
 

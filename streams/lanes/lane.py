@@ -15,7 +15,7 @@ from typing import Protocol
 
 from streams.lanes.job import Batch, Fold, Job, Observer, Record, Run, Store, Times
 from streams.lanes.restore import committed_offsets, restore
-from streams.lanes.transaction import Cluster, KeyValue, LaneProducer
+from streams.lanes.transaction import UNFINISHED, Cluster, KeyValue, LaneProducer, Offset
 
 YIELD_RECORDS = 2_000
 """Folded in one go before other lanes' commits and the consumer get the event loop."""
@@ -91,6 +91,7 @@ class Lane:
         self._queued = 0
         self._barriers = BarrierQueue()
         self._working = True  # the last barrier, maybe acted on by another worker, left work to do
+        self._noted = True  # what Kafka has of that
         self._paused = False
         self._ready = False
         self._stopping = False
@@ -282,12 +283,21 @@ class Lane:
         for name, values in batch.writes.items():
             if not tables[name].source:
                 writes[tables[name].topic] = list(values.items())
-        await self._producer.commit(writes, {run.topic: run.stop for run in batch.runs})
+        await self._producer.commit(writes, self._offsets(batch))
         for name, values in batch.writes.items():
             apply = self._stores[name].apply
             for key, value in values.items():
                 apply(key, value)
         self._fold.committed(batch)
+
+    def _offsets(self, batch: Batch) -> dict[str, Offset]:
+        """Return the next offsets; a barrier's says so while work of it is left, and again when none is."""
+        offsets: dict[str, Offset] = {run.topic: (run.stop, "") for run in batch.runs}
+        barriers = self._job.barrier_topic
+        if barriers is not None and (barriers in offsets or self._working is not self._noted):
+            offsets[barriers] = (self._folded[barriers], UNFINISHED if self._working else "")
+            self._noted = self._working
+        return offsets
 
 
 class BarrierQueue:

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 KeyValue = tuple[bytes | None, bytes | None]
+Offset = tuple[int, str]
+"""A next offset with what is noted beside it in Kafka: nothing, or UNFINISHED."""
+UNFINISHED = "unfinished"
+"""Noted beside the offset of a barrier of which work is left: such a lane is not at zero lag."""
 
 RETRY_BACKOFF_MS = 5
 """Kafka 4 answers the first produce after a commit with a retriable error to this client: wait little."""
@@ -55,7 +59,7 @@ class LaneProducer:
             await self._producer.stop()
             self._producer = None
 
-    async def commit(self, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, int]) -> None:
+    async def commit(self, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, Offset]) -> None:
         """Write all records by topic and the offsets by input topic in one transaction.
 
         Every record's delivery is awaited before the offsets are sent, so that a refused batch cannot

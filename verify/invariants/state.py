@@ -164,7 +164,7 @@ def _check_periods(evidence: Evidence, account_id: str, entries: list[Entry], re
         rows, opens = [], state.content["opening"]
         rule = "the opening remembered is the closing of the last closed period"
         result.expect(opens, closed, rule, account=account_id, place=state.place, said=amount)
-        for row in state.content["periods"]:
+        for row in sorted(state.content["periods"], key=lambda row: row["month"]):
             charged = row["charges"] + row["tax"]
             rows.append(
                 {

@@ -203,7 +203,7 @@ class History:
         """Tick in every lane, and commit."""
         moment = at(text)
         for lane in range(LANES):
-            place = self.put("clock-ticks", lane, {"time": moment, "ticker": "t"}, None, moment)
+            place = self.put("clock-ticks", lane, {"time": moment, "ticker": "t"}, b"t", moment)
             self.take(place, outcome)
             if outcome == "applied":
                 self.time[lane] = self.ticked[lane] = moment

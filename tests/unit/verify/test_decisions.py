@@ -336,7 +336,7 @@ def test_a_tick_never_moves_time_back_and_one_too_far_ahead_is_dead_where_the_cl
     assert broken_of_eight(h) == []
     assert eight_holds(h, clock="auto")
     ahead = {"time": at("2026-01-10T01:00"), "ticker": "t"}
-    h.take(h.put("clock-ticks", LANE, ahead, None, at("2026-01-10T00:58:59.999")), "dead")
+    h.take(h.put("clock-ticks", LANE, ahead, b"t", at("2026-01-10T00:58:59.999")), "dead")
     h.commit_all()
     assert not eight_holds(h, clock="auto")
     h.dead(Place("clock-ticks", LANE, 2), "tick_ahead")
