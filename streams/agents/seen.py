@@ -26,21 +26,25 @@ class SeenStore:
         self._blocks: dict[int, dict[bytes, bytes]] = {}  # day -> changelog key -> block
 
     def apply(self, key: bytes, value: bytes | None) -> None:
-        """Take a block, or drop it with all ids that it added."""
+        """Take a block, or drop it with all ids that it added and that have not come again since."""
         day, number = KEY.unpack(key)
         self.last_number = max(self.last_number, number)
         if value is None:
             block = self._blocks.get(day, {}).pop(key, b"")
             if block[:1] == ADDED:
-                for digest, _ in _entries(block):
-                    self.contents.pop(digest, None)
+                self._remove(block)
             return
         self._blocks.setdefault(day, {})[key] = value
         if value[:1] == ADDED:
             self.contents.update(_entries(value))
         else:
-            for digest, _ in _entries(value):
-                self.contents.pop(digest, None)
+            self._remove(value)
+
+    def _remove(self, block: bytes) -> None:
+        """Forget a block's ids, but for those that are remembered for another content by now."""
+        for digest, content in _entries(block):
+            if self.contents.get(digest) == content:
+                del self.contents[digest]
 
     def keys_before(self, moment: int) -> list[bytes]:
         """Return the keys of the blocks of days that ended at or before a moment; forgets empty days."""
@@ -90,17 +94,28 @@ class SeenShelf:
 
     def discard(self, digest: bytes, occurred_at: int) -> None:
         """Forget one id, so that the event may come again."""
-        content = self._committed.pop(digest, None) or self._added.pop(digest)
-        self._discarded.setdefault(occurred_at // DAY_MS, bytearray(DISCARDED)).extend(digest + content)
+        day = occurred_at // DAY_MS
+        content = self._committed.pop(digest, None)
+        if content is not None:
+            self._discarded.setdefault(day, bytearray(DISCARDED)).extend(digest + content)
+            return
+        del self._added[digest]  # of this batch: it is left out of its block
+        block = self._added_by_day[day]
+        for at in range(1, len(block), ENTRY_BYTES):
+            if block[at : at + ID_BYTES] == digest:
+                del block[at : at + ENTRY_BYTES]
+                break
+        if len(block) == len(ADDED):
+            del self._added_by_day[day]
 
     def forget(self, before: int) -> None:
         """Drop the days that ended before a moment: the forget line refuses their events from now on."""
         self._dropped = self._store.keys_before(before)
 
     def seal(self, batch: Batch) -> None:
-        """Write what changed to the batch, additions before discards."""
+        """Write what changed to the batch: discards first, since a discarded id may have come again."""
         number = self._store.last_number
-        for blocks in (self._added_by_day, self._discarded):
+        for blocks in (self._discarded, self._added_by_day):
             for day, block in blocks.items():
                 number += 1
                 batch.write(self.TABLE, KEY.pack(day, number), bytes(block))

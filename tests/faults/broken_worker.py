@@ -1,14 +1,19 @@
-"""The shipped worker with one planted bug, supervised as it is shipped: `python -m tests.faults.broken_worker BUG`.
+"""The shipped worker with one planted bug: `python -m tests.faults.broken_worker BUG`.
 
-Each bug is one that a plausible mistake would make; the storms must find every one of them.
+Supervised as the shipped one. Each bug is one that a plausible mistake would make; the storms must find
+every one of them.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
 
 from streams.agents.seen import SeenShelf
 from streams.lanes import lane, transaction
-from streams.lanes.transaction import KeyValue, LaneProducer
+from streams.lanes.transaction import KeyValue, LaneProducer, Offset
 
 
 def commit_offsets_before_state() -> None:
@@ -16,23 +21,10 @@ def commit_offsets_before_state() -> None:
     commit = LaneProducer.commit
 
     async def in_two(
-        self: LaneProducer, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, int]
+        self: LaneProducer, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, Offset]
     ) -> None:
         await commit(self, {}, offsets)
         await commit(self, writes, {})
-
-    LaneProducer.commit = in_two  # type: ignore[method-assign]
-
-
-def commit_state_before_offsets() -> None:
-    """Commit the state and the outputs first, the offsets in a second transaction."""
-    commit = LaneProducer.commit
-
-    async def in_two(
-        self: LaneProducer, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, int]
-    ) -> None:
-        await commit(self, writes, {})
-        await commit(self, {}, offsets)
 
     LaneProducer.commit = in_two  # type: ignore[method-assign]
 
@@ -45,15 +37,28 @@ def forget_ids() -> None:
 def start_empty() -> None:
     """Restore nothing."""
 
-    async def nothing(*_: object) -> int:
+    async def no_records(*_: object) -> int:
         return 0
 
-    lane.restore = nothing
+    lane.restore = no_records
+
+
+def fence_nobody() -> None:
+    """Give each process transactional ids of its own: a lane's new owner does not stop the old one."""
+
+    def producer(**settings: Any) -> AIOKafkaProducer:
+        transactional_id = f"{settings.pop('transactional_id')}-{os.getpid()}"
+        return AIOKafkaProducer(transactional_id=transactional_id, **settings)
+
+    transaction.AIOKafkaProducer = producer
+
+
+def nothing() -> None:
+    """Leave the worker as it is."""
 
 
 BUGS: Mapping[str, Callable[[], None]] = {
-    bug.__name__: bug
-    for bug in (commit_offsets_before_state, commit_state_before_offsets, forget_ids, start_empty)
+    bug.__name__: bug for bug in (commit_offsets_before_state, forget_ids, start_empty, fence_nobody, nothing)
 }
 
 

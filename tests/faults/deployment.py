@@ -4,9 +4,8 @@ Processes are started as the shipped commands and die with this one, however it 
 """
 
 import gc
-import os
+import re
 import signal
-import socket
 import sys
 import threading
 import time
@@ -26,7 +25,7 @@ from schemas.wire import Record, fixed
 from streams import topic_admin
 from streams.lag import lanes_group, payments_group, wait_for_zero_lag
 from streams.settings import Settings
-from streams.topics import INPUTS, JOURNAL, LEDGER, USAGE
+from streams.topics import JOURNAL, LEDGER, USAGE
 from verify import check
 from verify import read as reading
 from verify.report import Report
@@ -37,6 +36,8 @@ LANES = 4
 SESSION_SECONDS = 6
 DEADLINE_SECONDS = 90.0
 WORKER = ("cli", "worker")
+_OPENED = re.compile(r"lane opened\s+lane=(\d+)")
+_CLOSED = re.compile(r"lane closed\s+lane=(\d+)")
 
 
 def wait_until(
@@ -90,11 +91,17 @@ class Worker(Process):
             return None
         return ProcessId.of(int(children[0])) if children else None
 
-    @property
-    def signature(self) -> str:
-        """What it signs its commits with now."""
-        child = self.child()
-        return self.name or f"{socket.gethostname()}-{child.pid if child else 0}"
+    def lanes(self) -> set[int]:
+        """Return the lanes that the child has open, by what it says; none while there is no child."""
+        lanes: set[int] = set()
+        for line in self.log.read_text(errors="replace").splitlines():
+            if "worker starts" in line or "worker ended with" in line:
+                lanes = set()
+            elif opened := _OPENED.search(line):
+                lanes.add(int(opened[1]))
+            elif closed := _CLOSED.search(line):
+                lanes.discard(int(closed[1]))
+        return lanes
 
     @property
     def openings(self) -> int:
@@ -123,7 +130,7 @@ class Journal(threading.Thread):
     def __init__(self, settings: Settings) -> None:
         super().__init__(name="journal", daemon=True)
         self.commits: list[Commit] = []
-        self._stop = threading.Event()
+        self._ending = threading.Event()
         self._consumer = Consumer(
             {
                 "bootstrap.servers": settings.bootstrap_servers,
@@ -139,7 +146,7 @@ class Journal(threading.Thread):
 
     def run(self) -> None:
         decode = fixed().codec("journal-entry").decode
-        while not self._stop.is_set():
+        while not self._ending.is_set():
             for message in self._consumer.consume(200, timeout=0.05):
                 if message.error() is None:
                     self._take(decode(message.value()))
@@ -151,13 +158,8 @@ class Journal(threading.Thread):
 
     def close(self) -> None:
         """End the thread."""
-        self._stop.set()
+        self._ending.set()
         self.join(20)
-
-    def owned_by(self, worker: str) -> set[int]:
-        """Return the lanes whose last commit is a worker's."""
-        last = {commit.lane: commit.worker for commit in list(self.commits)}
-        return {lane for lane, owner in last.items() if owner == worker}
 
     def after(self, moment: float, lanes: Iterable[int] = range(LANES)) -> dict[int, float]:
         """Return when each of these lanes first committed after a moment, where it has."""
@@ -234,25 +236,35 @@ class Deployment:
         """All workers ever started."""
         return [process for process in self.processes if isinstance(process, Worker)]
 
-    def send(self, emissions: Iterable[Emission], tick: int) -> None:
+    @property
+    def payments(self) -> list[Process]:
+        """All payment consumers ever started."""
+        return [process for process in self.processes if not isinstance(process, Worker)]
+
+    def send(self, emissions: Iterable[Emission], tick: int | None = None) -> None:
         """Send records, and then a tick that finds all of them in their topics."""
         for emission in emissions:
             self.emitter.emit(emission)
             self.usage_sent += emission.topic == USAGE.name
         self.emitter.flush()
-        self.emitter.tick(moment(tick))
-        self.emitter.flush()
+        if tick is not None:
+            self.emitter.tick(moment(tick))
+            self.emitter.flush()
 
     def settle(self, *, payments: bool = False) -> None:
         """Return once all that was sent is applied, and with payments all that followed from it."""
         groups = [lanes_group(self.settings)] + [payments_group(self.settings)] * payments
         wait_for_zero_lag(self.settings, groups, DEADLINE_SECONDS)
 
+    def read(self) -> Topics:
+        """Return all topics, at zero lag."""
+        return reading.read(self.settings, fixed())
+
     def verify(self) -> tuple[Topics, Report]:
         """Return all topics, and what `evergreen verify` finds in them."""
         gc.disable()  # as the command does: millions of small values that stay
         try:
-            topics = reading.read(self.settings, fixed())
+            topics = self.read()
             return topics, check.check(topics, self.settings)
         finally:
             gc.enable()
@@ -269,10 +281,11 @@ class Deployment:
 
     def aborted(self, topic: str = LEDGER.name) -> int:
         """Return how many records of a topic stand in aborted transactions."""
-        counts = [self._count(topic, level) for level in ("read_uncommitted", "read_committed")]
+        counts = [self.count(topic, level) for level in ("read_uncommitted", "read_committed")]
         return counts[0] - counts[1]
 
-    def _count(self, topic: str, isolation: str) -> int:
+    def count(self, topic: str, isolation: str = "read_committed") -> int:
+        """Return how many records a topic holds."""
         reader = self.reader(isolation, eof=True)
         reader.assign([TopicPartition(self.settings.topic(topic), lane, 0) for lane in range(LANES)])
         count, left = 0, LANES
@@ -298,13 +311,11 @@ class Deployment:
         )
 
 
-INPUT_NAMES = frozenset(topic.name for topic in INPUTS)
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether a process of this number runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def broken(report: Report) -> list[str]:
+    """Return a line for each case that the verification found broken, the first of each invariant."""
+    return [
+        f"{case.invariant}. {case.rule} ({check.broken_count}): {case.account} {case.place}, "
+        f"expected {case.expected}, found {case.found}"
+        for check in report.checks
+        for case in check.broken[:5]
+    ]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import TopicPartition
 
 from local.process import ProcessId
-from streams.topics import LEDGER
+from streams.topics import LEDGER, PAYMENTS
 from tests.faults.deployment import DEADLINE_SECONDS, SESSION_SECONDS, Deployment, Worker, wait_until
 
 
@@ -25,10 +25,16 @@ class Injury:
     at: float
     lanes: set[int]
     """Which the victim folded."""
+    frozen: ProcessId | None = None
+    """What goes on when others have committed in its lanes."""
     first: float | None = None
-    """Seconds until one of them committed again."""
+    """Seconds until one of the lanes committed again."""
     all: float | None = None
     """Seconds until each of them had."""
+
+    def __str__(self) -> str:
+        after = "" if self.first is None else f" {self.first:.1f} s, all {self.all:.1f} s"
+        return f"lanes {sorted(self.lanes)}{after}" if self.lanes else "-"
 
 
 @dataclass(slots=True)
@@ -46,130 +52,131 @@ class Injuries:
         """Return the freezes."""
         return [injury for injury in self.done if injury.what.startswith("freeze")]
 
+    def wait_for_recovery(self) -> None:
+        """Return once every lane that a victim folded has committed again; then let the frozen go on.
+
+        There must be something to commit in each: load is sent first.
+        """
+        for injury in self.done:
+            if injury.all is None and injury.lanes:
+                self._recovered(injury)
+            if injury.frozen is not None:
+                assert injury.all is not None
+                assert injury.all > SESSION_SECONDS - 2, "its lanes moved while its session was still on"
+                injury.frozen.send(signal.SIGCONT)
+                injury.frozen = None
+
+    # Each of these goes around sending load: what it does, it does while that is being folded.
+
     @contextmanager
     def kill_in_a_transaction(self, victim: Worker, topic: str = LEDGER.name) -> Iterator[None]:
-        """Around sending load: kill the child as soon as records of a lane of its stand uncommitted in a topic."""
-        with self._aim(topic) as uncommitted_lane:
+        """Kill the child as soon as records of one of its lanes stand uncommitted in a topic."""
+        child, lanes = self._folding(victim)
+        with self._aim(topic, lanes) as has_written:
             yield
-            child = self._folding(victim)
-            wait_until(
-                lambda: uncommitted_lane() in self.deployment.journal.owned_by(victim.signature),
-                f"an open transaction of {victim.log.stem} in {topic}",
-                poll=0,
-            )
-            self._kill(f"kill in a transaction ({topic})", child, victim)
+            wait_until(has_written, f"a transaction of lanes {lanes} in {topic}", poll=0)
+            self._kill(f"kill in a transaction ({topic})", child, lanes)
 
     @contextmanager
     def freeze_in_a_transaction(self, victim: Worker, topic: str = LEDGER.name) -> Iterator[None]:
-        """Around sending load: stop the child in a transaction until others commit in its lanes; then let it go on."""
-        with self._aim(topic) as uncommitted_lane:
+        """Stop the child in the middle of a transaction."""
+        child, lanes = self._folding(victim)
+        with self._aim(topic, lanes) as has_written:
             yield
-            child = self._folding(victim)
-            lanes = self.deployment.journal.owned_by(victim.signature)
-            wait_until(
-                lambda: uncommitted_lane() in lanes,
-                f"an open transaction of {victim.log.stem} in {topic}",
-                poll=0,
-            )
-            with self._stopped(child):
-                injury = self._injured(f"freeze in a transaction ({topic})", lanes)
-                self._others_took_over(injury)
+            wait_until(has_written, f"a transaction of lanes {lanes} in {topic}", poll=0)
+            self._freeze(f"freeze in a transaction ({topic})", child, lanes)
 
-    def freeze(self, victim: Worker) -> None:
-        """Stop the child, wherever it is, until others commit in its lanes; then let it go on."""
-        child = self._folding(victim)
-        lanes = self.deployment.journal.owned_by(victim.signature)
-        with self._stopped(child):
-            injury = self._injured("freeze", lanes)
-            self._others_took_over(injury)
+    @contextmanager
+    def freeze(self, victim: Worker) -> Iterator[None]:
+        """Stop the child before the load comes."""
+        child, lanes = self._folding(victim)
+        self._freeze("freeze", child, lanes)
+        yield
 
-    def kill(self, victim: Worker, what: str = "kill while folding") -> None:
-        """Kill the child as soon as it has committed something from now on: it is in the middle of the rest."""
-        child = self._folding(victim)
-        self._kill(what, child, victim)
+    @contextmanager
+    def kill_after_a_commit(self, victim: Worker) -> Iterator[None]:
+        """Kill the child when it has committed a part of the load: it is in the middle of the rest."""
+        child, lanes = self._folding(victim)
+        sent = time.monotonic()
+        yield
+        wait_until(lambda: self.deployment.journal.after(sent, lanes), f"a commit of lanes {lanes}", poll=0)
+        self._kill("kill after a commit", child, lanes)
 
-    def kill_while_opening(self, victim: Worker) -> None:
-        """Kill the child when it has opened a lane, then its successor when that has opened one: others are opening."""
-        self.kill(victim, "kill before the next")
+    @contextmanager
+    def kill_while_opening(self, victim: Worker) -> Iterator[None]:
+        """Kill the child, then its successor when that has opened a first lane: others are being restored."""
+        child, lanes = self._folding(victim)
+        yield
         openings = victim.openings
-        wait_until(lambda: victim.openings > openings, f"a lane opened by {victim.log.stem}", poll=0.005)
-        child = victim.child()
-        assert child is not None
-        self._kill("kill while opening lanes", child, victim)
+        self._kill("kill before the next", child, lanes)
+        wait_until(lambda: victim.openings > openings, f"a lane opened by {victim.log.stem}", poll=0.002)
+        successor = victim.child()
+        assert successor is not None, f"{victim.log.stem} has no child"
+        self._kill("kill while opening lanes", successor, lanes)
 
-    def kill_supervisor(self, victim: Worker) -> None:
+    @contextmanager
+    def kill_supervisor(self, victim: Worker) -> Iterator[None]:
         """Kill the supervisor; the child must die with it."""
-        child = self._folding(victim)
-        lanes = self.deployment.journal.owned_by(victim.signature)
+        child, lanes = self._folding(victim)
+        yield
         victim.kill()
         self._injured("kill of the supervisor", lanes)
         wait_until(lambda: not child.is_alive(), "the child's end with its supervisor", seconds=10)
 
-    def kill_payments(self) -> None:
-        """Kill the payment consumer; another is started."""
-        process = next(p for p in reversed(self.deployment.processes) if "payments" in p.log.name)
-        process.kill()
-        self._injured("kill of the payment consumer", set())
-        self.deployment.start_payments()
-
-    def wait_for_recovery(self) -> None:
-        """Return once every lane that the last victim folded has committed again."""
-        if self.done:
-            self._recovered(self.done[-1])
+    @contextmanager
+    def kill_payments(self) -> Iterator[None]:
+        """Kill the payment consumer when it has answered a part of the load's commands; start another."""
+        lanes = set(range(self.deployment.settings.lanes))
+        with self._aim(PAYMENTS.name, lanes) as has_written:
+            yield
+            wait_until(has_written, "a payment event", poll=0)
+            self.deployment.payments[-1].kill()
+            self._injured("kill of the payment consumer", set())
+            self.deployment.start_payments()
 
     @contextmanager
-    def _aim(self, topic: str) -> Iterator[Callable[[], int]]:
-        """Give a function that returns the lane of a record that came just now, committed or not; else -1."""
+    def broker(self, what: str, injure: Callable[[], None]) -> Iterator[None]:
+        """Do something to the broker while a transaction is open."""
+        lanes = set(range(self.deployment.settings.lanes))
+        with self._aim(LEDGER.name, lanes) as has_written:
+            yield
+            wait_until(has_written, "a transaction", poll=0)
+            injury = self._injured(what, lanes)
+            injure()
+            injury.at = time.monotonic()
+
+    @contextmanager
+    def _aim(self, topic: str, lanes: set[int]) -> Iterator[Callable[[], bool]]:
+        """Give a function that tells whether a record came in one of the lanes, committed or not."""
         deployment = self.deployment
         reader = deployment.reader("read_uncommitted")
-        name = deployment.settings.topic(topic)
-        reader.assign([TopicPartition(name, lane, end) for lane, end in deployment.ends(topic).items()])
+        name, ends = deployment.settings.topic(topic), deployment.ends(topic)
+        reader.assign([TopicPartition(name, lane, ends[lane]) for lane in lanes])
 
-        def lane_of_the_next() -> int:
+        def has_written() -> bool:
             message = reader.poll(0.05)
-            if message is None or message.error() is not None:
-                return -1
-            return message.partition() or 0
+            return message is not None and message.error() is None
 
         try:
-            yield lane_of_the_next
+            yield has_written
         finally:
             reader.close()
 
-    def _folding(self, victim: Worker) -> ProcessId:
-        """Return the child once it has committed something after now: it runs, and has lanes."""
-        since = time.monotonic()
-
-        def has_committed() -> bool:
-            signature = victim.signature
-            return any(
-                commit.at > since and commit.worker == signature
-                for commit in self.deployment.journal.commits[-50:]
-            )
-
-        wait_until(has_committed, f"a commit of {victim.log.stem}", poll=0.005)
-        child = victim.child()
+    def _folding(self, victim: Worker) -> tuple[ProcessId, set[int]]:
+        """Return the child and its lanes, once it has some."""
+        wait_until(victim.lanes, f"lanes of {victim.log.stem}")
+        child, lanes = victim.child(), victim.lanes()
         assert child is not None, f"{victim.log.stem} has no child"
-        return child
+        return child, lanes
 
-    def _kill(self, what: str, child: ProcessId, victim: Worker) -> None:
-        lanes = self.deployment.journal.owned_by(victim.signature)
+    def _kill(self, what: str, child: ProcessId, lanes: set[int]) -> None:
         child.send(signal.SIGKILL)
         self._injured(what, lanes)
         wait_until(lambda: not child.is_alive(), "the end of what was killed", seconds=10, poll=0.001)
 
-    @contextmanager
-    def _stopped(self, child: ProcessId) -> Iterator[None]:
+    def _freeze(self, what: str, child: ProcessId, lanes: set[int]) -> None:
         child.send(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            child.send(signal.SIGCONT)
-
-    def _others_took_over(self, injury: Injury) -> None:
-        self._recovered(injury)
-        assert injury.all is not None
-        assert injury.all > SESSION_SECONDS - 1, "its lanes moved before its session was over"
+        self._injured(what, lanes).frozen = child
 
     def _injured(self, what: str, lanes: set[int]) -> Injury:
         injury = Injury(what, time.monotonic(), lanes)
@@ -177,8 +184,6 @@ class Injuries:
         return injury
 
     def _recovered(self, injury: Injury) -> None:
-        if injury.all is not None or not injury.lanes:
-            return
         journal = self.deployment.journal
         wait_until(
             lambda: len(journal.after(injury.at, injury.lanes)) == len(injury.lanes),

@@ -8,6 +8,8 @@ far the lanes have come when it arrives, or a disturbed run could rightly differ
   the tick is a barrier, so a lane applies what stood before it first.
 - From that tick until it is acted on everywhere (`Stage.settled` of a later stage) only what occurred in
   the new month is sent. After it comes late usage of the closed month again.
+- What waits for its account or price is sent only where every earlier tick was acted on: which tick ends
+  the waiting depends on which was read after it.
 - No account has automatic top-up: when it fires may depend on the interleaving.
 """
 
@@ -30,6 +32,8 @@ STEPS = {meter.name: int(Decimal(meter.step) * ONE) for meter in METERS}
 PER_MILLE_AGAIN = 8
 PER_MILLE_LATE = 15
 LATE_DAYS = 15
+REMEMBERED_DAYS = 25
+"""Less than max_age: at that, whether an event is a duplicate or too old depends on the last tick."""
 
 
 def at(year: int, month: int, day: int, hour: int = 0) -> int:
@@ -37,7 +41,8 @@ def at(year: int, month: int, day: int, hour: int = 0) -> int:
     return int(datetime(year, month, day, hour, tzinfo=UTC).timestamp() * 1000)
 
 
-START = at(2024, 9, 1)
+START = at(2024, 9, 1, 6)
+"""September in every zone of the market, so that only the CLOSES close months."""
 CLOSES = (at(2024, 10, 1, 6), at(2024, 11, 1, 6))
 """A month has ended in New York, grace included: closed in every zone of the market."""
 END = at(2024, 11, 2)
@@ -68,6 +73,7 @@ class Load:
         self._per_stage = events // stages
         self._ticks = _ticks(stages)
         self._sent: list[records.Record] = []
+        self._unknown_may_come = False
         self.events = self.again = self.late = self.bad = self.payments = 0
         """How much was made of what; known once all stages were."""
 
@@ -77,8 +83,17 @@ class Load:
         settled = True
         for number, (begin, tick) in enumerate(pairwise(self._ticks), 1):
             after_close = begin in CLOSES
+            if settled:
+                self._unknown_may_come = number > 1
             made = self._usage(begin, tick, late=begin > START and not after_close)
             usage = len(made)
+            if number == 1:
+                made += [
+                    self._encoder.usage(self._record(account, begin))
+                    for account in filter(_is_unknown, range(self._accounts))
+                ]
+            if settled and number > 1:
+                made.append(self._encoder.usage(self._record(0, begin) | {"meter": "teleports"}))
             made += self._bad(number, begin)
             self._random.shuffle(made)
             yield self._stage(number, self._money(number, begin, tick) + made, tick, usage, settled=settled)
@@ -126,16 +141,9 @@ class Load:
                 self.late += 1
             # A few accounts have most of the usage, as in life.
             number = draw(self._accounts) if draw(4) else draw(1 + self._accounts // 50)
-            meter = METERS[draw(len(METERS))]
-            self.events += 1
-            record = {
-                "account_id": _name(number),
-                "source": ("api", "batch", "edge")[number % 3],
-                "event_id": f"e-{self.events}",
-                "meter": meter.name,
-                "quantity": STEPS[meter.name] * (1 + draw(meter.most)),
-                "occurred_at": occurred_at,
-            }
+            if _is_unknown(number) and not self._unknown_may_come:
+                number -= 1
+            record = self._record(number, occurred_at)
             made.append(self._encoder.usage(record))
             if draw(100) == 0:
                 self._sent.append(record)
@@ -144,11 +152,29 @@ class Load:
                 made.append(made[-1])
             elif self._sent and draw(1000) < PER_MILLE_AGAIN:
                 self.again += 1
-                made.append(self._encoder.usage(self._sent[draw(len(self._sent))]))
+                made.append(self._encoder.usage(self._remembered(begin)))
         return made
 
+    def _remembered(self, begin: int) -> records.Record:
+        """Return an event sent before whose id no lane has forgotten yet, however far it has come."""
+        known = [record for record in self._sent if record["occurred_at"] > begin - REMEMBERED_DAYS * DAY_MS]
+        return known[self._random.randrange(len(known))]
+
+    def _record(self, number: int, occurred_at: int) -> records.Record:
+        draw = self._random.randrange
+        meter = METERS[draw(len(METERS))]
+        self.events += 1
+        return {
+            "account_id": _name(number),
+            "source": ("api", "batch", "edge")[number % 3],
+            "event_id": f"e-{self.events}",
+            "meter": meter.name,
+            "quantity": STEPS[meter.name] * (1 + draw(meter.most)),
+            "occurred_at": occurred_at,
+        }
+
     def _money(self, number: int, begin: int, tick: int) -> list[Emission]:
-        """Return manual payments, some twice, some refunded, a few credits and debits, moves to a new zone."""
+        """Return manual payments, some twice or refunded, a few credits and debits, moves to a new zone."""
         draw, made = self._random.randrange, []
         for n in range(1 + self._accounts // 40):
             payer = draw(self._accounts)
@@ -207,13 +233,12 @@ class Load:
         }
         codec, right = fixed().codec("usage-event"), self._encoder.usage(record)
         value = right.value or b""
-        conflicting = self._sent[draw(len(self._sent))]
+        conflicting = self._remembered(begin)
         made = [
             replace(right, value=value[: draw(len(value))]),
             replace(right, value=HEADER.pack(MAGIC, 999_999) + value[HEADER.size :]),
             replace(right, value=codec.encode({**record, "quantity": -ONE})),
             self._encoder.usage({**conflicting, "quantity": conflicting["quantity"] + 1}),
-            self._encoder.usage({**record, "event_id": f"no-price-{number}", "meter": "teleports"}),
             self._encoder.usage({**record, "event_id": f"old-{number}", "occurred_at": START - 60 * DAY_MS}),
         ]
         self.bad += len(made)

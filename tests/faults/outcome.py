@@ -63,7 +63,7 @@ def differences(undisturbed: Outcome, disturbed: Outcome) -> list[str]:
         if missing or extra:
             found.append(
                 f"{part}: {len(missing)} missing, {len(extra)} that should not be; "
-                f"missing {missing[:SHOWN]}; extra {extra[:SHOWN]}"
+                f"missing {missing[:SHOWN]!s:.600}; extra {extra[:SHOWN]!s:.600}"
             )
     return found
 

@@ -9,17 +9,19 @@ most kills fall into months' work, and two into the close of a month itself.
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from statistics import median
 
 import pytest
 
-from streams.topics import INVOICES
-from tests.faults.deployment import Deployment, Worker
+from producers.simulator import Simulation
+from streams.topics import COMMANDS, INVOICES, PAYMENTS
+from tests.faults.deployment import Deployment, Worker, broken
 from tests.faults.injuries import Injuries, table
 from tests.faults.inputs import Load, Stage
-from tests.faults.outcome import differences, outcome
+from tests.faults.outcome import Outcome, differences, outcome
 
 pytestmark = [
     pytest.mark.kafka,
@@ -29,44 +31,95 @@ pytestmark = [
 ACCOUNTS = 3_000
 EVENTS = 101_000
 STAGES = 28
-
-
-def load() -> Load:
-    """Return the load of both runs."""
-    return Load(seed=11, accounts=ACCOUNTS, events=EVENTS, stages=STAGES)
+AFTER_FREEZES = {11, 20, 26}
+"""Two stages on: what was frozen has met a load since."""
 
 
 @pytest.mark.timeout(600)
 def test_a_storm_of_kills_and_freezes_changes_no_charge_tax_document_or_balance(
     deploy: Callable[[str], Deployment], tell: Callable[[str], None]
 ) -> None:
-    made = load()
+    made = Load(seed=11, accounts=ACCOUNTS, events=EVENTS, stages=STAGES)
     stages = list(made.stages())
-    began = time.monotonic()
+    calm, deployment = deploy("calm"), deploy("storm")
+    storm = Storm(deployment)
 
-    calm = deploy("calm")
-    calm.start_worker()
+    began = time.monotonic()
+    with ThreadPoolExecutor(max_workers=1) as beside:  # a storm is mostly waiting
+        undisturbed = beside.submit(run_undisturbed, calm, stages)
+        storm.run(stages)
+    seconds = time.monotonic() - began
+    topics, report = deployment.verify()
+    tell(storm.report(f"storm of {seconds:.0f} s", made))
+
+    assert broken(report) == []
+    assert differences(undisturbed.result(), outcome(topics)) == []
+    storm.was_one()
+
+
+def run_undisturbed(calm: Deployment, stages: Sequence[Stage]) -> Outcome:
+    """Send every stage to one worker whom nobody hurts."""
+    worker = calm.start_worker()
     for stage in stages:
         if stage.settled:
             calm.settle()
         calm.send(stage.records, stage.tick)
     calm.settle()
-    calm_seconds = time.monotonic() - began
-    for process in calm.processes:
-        process.end()
-    undisturbed = outcome(calm.verify()[0])
+    worker.end()
+    assert worker.restarts == 0
+    return outcome(calm.read())
+
+
+def test_kills_of_workers_and_payments_charge_no_automatic_top_up_twice_and_lose_none(
+    deploy: Callable[[str], Deployment], tell: Callable[[str], None]
+) -> None:
+    deployment = deploy("top-ups")
+    settings = deployment.settings
+    simulation = Simulation(
+        seed=5, accounts=120, months=1, lanes=settings.lanes, max_age_days=settings.max_age_days
+    )
+    injuries = Injuries(deployment)
+    first, second = deployment.start_worker(name="first"), deployment.start_worker(name="second")
+    deployment.start_payments()
 
     began = time.monotonic()
-    deployment = deploy("storm")
-    storm = Storm(deployment)
-    storm.run(stages)
+    for step in simulation.steps():
+        half = len(step.records) // 2
+        match step.number:
+            case 4 | 18:
+                injury: AbstractContextManager[None] = injuries.kill_in_a_transaction(first, COMMANDS.name)
+            case 12 | 25:
+                injury = injuries.kill_in_a_transaction(second, COMMANDS.name)
+            case 6 | 11 | 16 | 21:
+                injury = injuries.kill_payments()
+            case _:
+                injury = nullcontext()
+        with injury:
+            deployment.send(step.records[:half])
+        deployment.send(step.records[half:])
+        injuries.wait_for_recovery()
+        deployment.settle(payments=True)
+        deployment.send([], step.tick)
+        # Which tick ends the waiting of usage without account depends on which was read after it.
+        deployment.settle(payments=True)
     seconds = time.monotonic() - began
-    topics, report = deployment.verify()
-    tell(storm.report("storm", made, seconds) + f"\n  (the undisturbed run took {calm_seconds:.0f} s)")
+    _topics, report = deployment.verify()
+    answered = deployment.count(PAYMENTS.name)
+    commands = deployment.count(COMMANDS.name)
+    tell(
+        table(
+            f"storm with automatic top-ups of {seconds:.0f} s",
+            [
+                ("usage records", f"{deployment.usage_sent:,}"),
+                ("top-up commands, payment events", f"{commands:,}, {answered:,}"),
+                *((injury.what, injury) for injury in injuries.done),
+            ],
+        )
+    )
 
-    assert report.holds, report.as_dict()
-    assert differences(undisturbed, outcome(topics)) == []
-    storm.was_one()
+    assert broken(report) == []
+    assert len(injuries.kills()) == 8
+    assert commands > 300
 
 
 class Storm:
@@ -81,67 +134,62 @@ class Storm:
     def run(self, stages: Sequence[Stage]) -> None:
         """Send every stage, injure, and return at zero lag with one worker left."""
         for stage in stages:
-            if stage.settled:
+            if stage.settled or stage.number in AFTER_FREEZES:
                 self.deployment.settle()
-            self.injuries.wait_for_recovery()
             self._scale(stage.number)
-            with self._injury_around(stage.number):
-                self.deployment.send(stage.records, stage.tick)
-            self._injury_after(stage.number)
-        self.injuries.wait_for_recovery()
+            # Half of the load before the injury and half after it; of a close, what closes as well.
+            half = len(stage.records) if stage.closes else len(stage.records) // 2
+            with self._injury(stage.number):
+                self.deployment.send(stage.records[:half], stage.tick if stage.closes else None)
+            if not stage.closes:
+                self.deployment.send(stage.records[half:], stage.tick)
+                self.injuries.wait_for_recovery()
         self.deployment.settle()
 
     def _scale(self, stage: int) -> None:
         match stage:
             case 4:
                 self.second = self.deployment.start_worker(name="second")
-            case 11:  # its supervisor was killed
-                self.first = self.deployment.start_worker()
-            case 20:
+            case 12:  # its supervisor was killed; the name makes it a static member of the group
+                self.first = self.deployment.start_worker(name="first")
+            case 23:  # the same
                 self.second = self.deployment.start_worker(name="second")
             case 26:
                 self.second.end()
 
-    def _injury_around(self, stage: int) -> AbstractContextManager[None]:
+    def _injury(self, stage: int) -> AbstractContextManager[None]:
         injuries = self.injuries
         match stage:
-            case 2 | 17 | 21:
+            case 2:
                 return injuries.kill_in_a_transaction(self.first)
-            case 6 | 15:
+            case 5 | 20:
                 return injuries.kill_in_a_transaction(self.second)
-            case 8:
+            case 7:
+                return injuries.kill_after_a_commit(self.second)
+            case 9 | 24:
                 return injuries.freeze_in_a_transaction(self.second)
-            case 13:  # the close of September
+            case 11:
+                return injuries.kill_supervisor(self.first)
+            case 13 | 27:  # the tick of these closes a month
                 return injuries.kill_in_a_transaction(self.first, INVOICES.name)
-            case 23:
-                return injuries.freeze_in_a_transaction(self.first)
-            case 27:  # the close of October
-                return injuries.kill_in_a_transaction(self.first, INVOICES.name)
+            case 16:
+                return injuries.kill_while_opening(self.first)
+            case 18:
+                return injuries.freeze(self.second)
+            case 22:
+                return injuries.kill_supervisor(self.second)
             case _:
                 return nullcontext()
 
-    def _injury_after(self, stage: int) -> None:
-        injuries = self.injuries
-        match stage:
-            case 7:
-                injuries.kill(self.second)
-            case 10:
-                injuries.kill_supervisor(self.first)
-            case 14:
-                injuries.kill_while_opening(self.first)
-            case 18:
-                injuries.freeze(self.second)
-            case 19:
-                injuries.kill_supervisor(self.second)
-
-    def report(self, title: str, made: Load, seconds: float) -> str:
+    def report(self, title: str, made: Load) -> str:
         """Return what was injected and what it cost."""
         deployment, journal, injuries = self.deployment, self.deployment.journal, self.injuries
         kills = injuries.kills()
         return table(
-            f"{title}: {seconds:.0f} s",
+            title,
             [
-                ("usage records", f"{deployment.usage_sent:,} ({made.again:,} sent again, {made.late:,} late, {made.bad} bad)"),
+                ("usage records", f"{deployment.usage_sent:,}"),
+                ("of them again, late, bad", f"{made.again:,}, {made.late:,}, {made.bad:,}"),
                 ("kill -9", len(kills)),
                 ("freezes", len(injuries.freezes())),
                 ("children started again", sum(worker.restarts for worker in deployment.workers)),
@@ -151,10 +199,9 @@ class Storm:
                 ("commits", len(journal.commits)),
                 ("to the first commit after a kill", _seconds([i.first for i in kills])),
                 ("to a commit of each lane after a kill", _seconds([i.all for i in kills])),
-                ("... after a freeze began", _seconds([i.all for i in injuries.freezes()])),
-                *((f"  {i.what}", f"{i.first:.1f} s, lanes {sorted(i.lanes)} {i.all:.1f} s" if i.first is not None and i.all is not None else "-") for i in injuries.done),
+                *((injury.what, injury) for injury in injuries.done),
             ],
-        )  # fmt: skip
+        )
 
     def was_one(self) -> None:
         """Fail where too little was injected to prove anything."""
@@ -165,7 +212,7 @@ class Storm:
         assert sum(worker.restarts for worker in workers) >= 8
         assert journal.moves >= 12
         assert self.deployment.aborted() > 0
-        assert len({commit.worker for commit in journal.commits}) >= 8
+        assert sum(worker.openings for worker in workers) >= 25
 
 
 def _seconds(times: Sequence[float | None]) -> str:

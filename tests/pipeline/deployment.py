@@ -25,8 +25,8 @@ from local.process import ProcessId
 from producers.emitter import Emitter
 from producers.values import Moment
 from schemas.wire import Record
-from streams import topic_admin, topics
 from streams import records as deployed
+from streams import topic_admin, topics
 from streams.lag import lanes_group, payments_group, wait_for_zero_lag
 from streams.partition import partition_of
 from streams.settings import Settings
@@ -135,6 +135,8 @@ class Deployment:
     settings: Settings
     directory: Path
     processes: list[Process] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """Why Kafka did not take what send() sent."""
 
     # -- processes
 
@@ -190,7 +192,13 @@ class Deployment:
     ) -> None:
         """Send any bytes to a partition; settle() flushes."""
         self._producer.produce(
-            self.settings.topic(topic), value, key, partition, headers=list(headers), timestamp=timestamp
+            self.settings.topic(topic),
+            value,
+            key,
+            partition,
+            headers=list(headers),
+            timestamp=timestamp,
+            on_delivery=self._on_delivery,
         )
         self._producer.poll(0)
 
@@ -202,6 +210,11 @@ class Deployment:
         """Return once Kafka has taken all that was emitted and sent."""
         self.emit.flush()
         assert self._producer.flush(30) == 0
+        assert self.refused == []
+
+    def _on_delivery(self, error: KafkaError | None, _: object) -> None:
+        if error is not None:
+            self.refused.append(error.str())
 
     def settle(self, *, payments: bool = False) -> None:
         """Return at zero lag."""
@@ -239,13 +252,14 @@ class Deployment:
         )
         try:
             lanes = range(self.settings.lanes)
+            consumer.list_topics(name, 20)  # else the first fetch finds no leader and waits half a second
             consumer.assign([TopicPartition(name, lane, OFFSET_BEGINNING) for lane in lanes])
             found: list[Read] = []
             left = set(lanes)
+            deadline = time.monotonic() + DEADLINE_SECONDS
             while left:
-                messages = consumer.consume(10_000, 20)
-                assert messages, f"{name} is not read to its end"
-                for message in messages:
+                assert time.monotonic() < deadline, f"{name} is not read to its end"
+                for message in consumer.consume(1_000, 0.02):
                     if message.error():
                         assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
                         left.discard(message.partition())

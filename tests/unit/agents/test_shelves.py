@@ -1,0 +1,416 @@
+"""Shelves over a lane's tables: uncommitted writes are read back, a restart finds what was committed."""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas import wire
+from streams.agents import shelves
+from streams.agents.shelves import (
+    AccountShelf,
+    AdjustmentShelf,
+    Cabinet,
+    LaneShelf,
+    PaymentShelf,
+    PriceShelf,
+    ProfileShelf,
+    ProfileStore,
+    WaitingShelf,
+    pair_key,
+)
+from streams.domain.account import NEVER, Account, Adjusted, LaneState, Payment, Waiting
+from streams.domain.events import Profile
+from streams.domain.periods import ZoneFrom
+from streams.lanes.job import Batch, MemoryStore, Store
+from tests.unit.domain.build import pay, price, usage
+
+SCHEMAS = wire.fixed()
+Shelf = Any
+
+
+def account(account_id: str, wake_at: int = NEVER) -> Account:
+    return Account(
+        wake_at=wake_at,
+        account_id=account_id,
+        currency="USD",
+        opened_at=None,
+        by_default=False,
+        zones=(ZoneFrom(0, "UTC"),),
+        first_open=0,
+    )
+
+
+def accounts(store: Store | None = None) -> AccountShelf:
+    return AccountShelf(store or MemoryStore(), SCHEMAS.codec("state-account"))
+
+
+def waiting(store: Store | None = None) -> WaitingShelf:
+    return WaitingShelf(store or MemoryStore(), SCHEMAS.codec("state-waiting"))
+
+
+def prices(store: Store | None = None) -> PriceShelf:
+    return PriceShelf(store or MemoryStore(), SCHEMAS.codec("price"))
+
+
+def commit(cabinet: Cabinet[Any], store: Store) -> dict[bytes, bytes | None]:
+    """Commit as the engine does; return what was written."""
+    batch = Batch()
+    cabinet.seal(batch)
+    (written,) = batch.writes.values() or ({},)
+    for key, value in written.items():
+        store.apply(key, value)
+    cabinet.committed()
+    return written
+
+
+# -- the cabinet
+
+
+class Note:
+    """A stored object that counts how often it is written."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.written = 0
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def cabinet(store: MemoryStore) -> Cabinet[Note]:
+    return notes(store)
+
+
+def notes(store: MemoryStore) -> Cabinet[Note]:
+    def write(note: Note) -> dict[str, Any]:
+        note.written += 1
+        return {"time": 0, "ticker": note.text}
+
+    return Cabinet(
+        "notes", store, SCHEMAS.codec("tick"), read=lambda record: Note(record["ticker"]), write=write
+    )
+
+
+def test_a_cabinet_hands_out_the_live_object_before_and_after_its_commit(
+    cabinet: Cabinet[Note], store: MemoryStore
+) -> None:
+    note = Note("one")
+
+    cabinet.put(b"k", note)
+    before = cabinet.get(b"k")
+    commit(cabinet, store)
+
+    assert before is note
+    assert cabinet.get(b"k") is note
+    assert cabinet.get(b"other") is None
+
+
+def test_an_object_is_encoded_once_a_commit_however_often_it_was_put(
+    cabinet: Cabinet[Note], store: MemoryStore
+) -> None:
+    note = Note("one")
+    for text in ("two", "three"):
+        note.text = text
+        cabinet.put(b"k", note)
+
+    commit(cabinet, store)
+
+    assert note.written == 1
+    restored = notes(store).get(b"k")
+    assert restored is not None
+    assert restored.text == "three"
+
+
+def test_what_did_not_change_is_not_written_again(cabinet: Cabinet[Note], store: MemoryStore) -> None:
+    cabinet.put(b"k", Note("one"))
+    commit(cabinet, store)
+    cabinet.get(b"k")
+
+    assert commit(cabinet, store) == {}
+
+
+def test_a_deleted_object_is_gone_at_once_and_its_tombstone_is_written(
+    cabinet: Cabinet[Note], store: MemoryStore
+) -> None:
+    cabinet.put(b"k", Note("one"))
+    commit(cabinet, store)
+
+    cabinet.delete(b"k")
+    at_once = cabinet.get(b"k")
+    written = commit(cabinet, store)
+
+    assert at_once is None
+    assert written == {b"k": None}
+    assert cabinet.get(b"k") is None
+    assert len(store) == 0
+
+
+def test_what_was_deleted_may_be_put_again(cabinet: Cabinet[Note], store: MemoryStore) -> None:
+    cabinet.put(b"k", Note("one"))
+    cabinet.delete(b"k")
+    again = Note("two")
+    cabinet.put(b"k", again)
+
+    assert cabinet.get(b"k") is again
+    commit(cabinet, store)
+    assert cabinet.get(b"k") is again
+
+
+def test_the_cache_is_bounded_between_commits_and_never_loses_an_uncommitted_change(
+    cabinet: Cabinet[Note], store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelves, "CACHED", 10)
+    for number in range(25):
+        cabinet.put(b"%d" % number, Note(str(number)))
+    within = [cabinet.get(b"%d" % number) for number in range(25)]
+    commit(cabinet, store)
+
+    after = [cabinet.get(b"%d" % number) for number in range(25)]
+
+    assert [note.text for note in within if note] == [note.text for note in after if note]
+    assert sum(one is other for one, other in zip(within, after, strict=True)) <= 10
+
+
+def test_everything_stored_is_found_after_a_restart(cabinet: Cabinet[Note], store: MemoryStore) -> None:
+    for number in range(3):
+        cabinet.put(b"%d" % number, Note(str(number)))
+    commit(cabinet, store)
+
+    assert {key: note.text for key, note in notes(store).stored()} == {b"0": "0", b"1": "1", b"2": "2"}
+
+
+# -- accounts that are due
+
+
+def test_accounts_are_due_earliest_first_then_by_id() -> None:
+    shelf = accounts()
+    for name, wake_at in (("c", 5), ("b", 7), ("a", 5), ("never", NEVER), ("later", 9)):
+        shelf.put(account(name, wake_at))
+
+    assert shelf.due(7, 10) == ["a", "c", "b"]
+    assert shelf.due(4, 10) == []
+
+
+def test_no_more_than_the_limit_are_due_and_they_stay_so_until_they_are_put() -> None:
+    shelf = accounts()
+    for number in range(5):
+        shelf.put(account(f"a{number}", number))
+
+    first, again = shelf.due(10, 2), shelf.due(10, 2)
+    for name in first:
+        shelf.put(account(name, NEVER))
+
+    assert first == again == ["a0", "a1"]
+    assert shelf.due(10, 10) == ["a2", "a3", "a4"]
+
+
+def test_an_account_is_due_by_its_last_wake_at_and_once() -> None:
+    shelf = accounts()
+    for wake_at in (5, 9, 5, 3, 5):
+        shelf.put(account("a", wake_at))
+    shelf.put(account("b", 5))
+
+    assert shelf.due(4, 10) == []
+    assert shelf.due(5, 10) == ["a", "b"]
+
+
+def test_the_index_of_wakes_is_built_anew_from_what_was_committed() -> None:
+    store = MemoryStore()
+    shelf = accounts(store)
+    for name, wake_at in (("a", 5), ("b", NEVER), ("c", 3)):
+        shelf.put(account(name, wake_at))
+    commit(shelf.cabinet, store)
+    shelf.put(account("c", NEVER))  # never committed
+
+    restored = accounts(store)
+
+    assert restored.due(10, 10) == ["c", "a"]
+    assert restored.get("a") == account("a", 5)
+    assert restored.get("nobody") is None
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.one_of(st.integers(0, 6), st.just(NEVER))), max_size=30),
+    st.integers(0, 7),
+    st.integers(1, 6),
+)
+def test_what_is_due_is_what_a_plain_search_finds(puts: list[tuple[int, int]], time: int, limit: int) -> None:
+    shelf = accounts()
+    plain: dict[str, int] = {}
+    for number, wake_at in puts:
+        shelf.put(account(f"a{number}", wake_at))
+        plain[f"a{number}"] = wake_at
+        shelf.due(time, limit)  # asking changes nothing
+
+    expected = [name for wake_at, name in sorted((w, n) for n, w in plain.items()) if wake_at <= time]
+    assert shelf.due(time, limit) == expected[:limit]
+
+
+# -- what waits
+
+
+def rows(*events: Any) -> list[Waiting]:
+    numbers = count(1)
+    return [Waiting(next(numbers), event) for event in events]
+
+
+def test_waiting_events_are_found_by_account_and_meter_in_the_order_of_waiting() -> None:
+    shelf = waiting()
+    made = rows(usage(account="a", meter="m"), pay(account="a"), usage(account="b", meter="m"))
+
+    for row in made:
+        shelf.put(row)
+
+    assert list(shelf.of_account("a")) == made[:2]
+    assert list(shelf.of_meter("m")) == [made[0], made[2]]
+    assert list(shelf.all()) == made
+    assert list(shelf.of_account("nobody")) == list(shelf.of_meter("nothing")) == []
+
+
+def test_a_row_may_be_deleted_while_one_walks_over_them() -> None:
+    shelf = waiting()
+    for row in rows(*(usage(account="a", meter="m", id=str(n)) for n in range(5))):
+        shelf.put(row)
+
+    for row in shelf.of_meter("m"):
+        shelf.delete(row)
+
+    assert list(shelf.all()) == list(shelf.of_account("a")) == list(shelf.of_meter("m")) == []
+
+
+def test_what_waits_is_the_same_and_in_the_same_order_after_a_restart() -> None:
+    store = MemoryStore()
+    shelf = waiting(store)
+    made = rows(*(usage(account="a", meter="m", id=str(n)) for n in range(300)), pay(account="a"))
+    for row in reversed(made):
+        shelf.put(row)
+    shelf.delete(made[7])
+    commit(shelf.cabinet, store)
+
+    restored = waiting(store)
+
+    assert list(restored.all()) == made[:7] + made[8:]
+    assert list(restored.of_account("a")) == list(restored.all())
+
+
+# -- the others
+
+
+def test_keys_of_several_parts_are_never_those_of_others() -> None:
+    assert pair_key("a", "bc") != pair_key("ab", "c")
+    assert pair_key("a", "b", "") != pair_key("a", "b")
+    assert pair_key("é", "x") == pair_key("é", "x")
+
+
+def test_payments_and_adjustments_are_remembered_by_account_and_id() -> None:
+    stores = MemoryStore(), MemoryStore()
+    payments = PaymentShelf(stores[0], SCHEMAS.codec("state-payment"))
+    adjustments = AdjustmentShelf(stores[1], SCHEMAS.codec("state-adjustment"))
+    payment = Payment("a", "p", paid=5)
+    adjusted = Adjusted("a", "x", b"12345678", 3)
+
+    payments.put(payment)
+    adjustments.put(adjusted)
+    commit(payments.cabinet, stores[0])
+    commit(adjustments.cabinet, stores[1])
+
+    assert payments.get("a", "p") is payment
+    assert payments.get("b", "p") is None
+    assert PaymentShelf(stores[0], SCHEMAS.codec("state-payment")).get("a", "p") == payment
+    assert AdjustmentShelf(stores[1], SCHEMAS.codec("state-adjustment")).get("a", "x") == adjusted
+
+
+def test_all_versions_of_a_price_are_found_before_and_after_a_restart() -> None:
+    store = MemoryStore()
+    shelf = prices(store)
+    versions = [price(version=version).price for version in (1, 2)]
+    other = price(version=1, currency="EUR").price
+    for made in (*versions, other):
+        shelf.put(made)
+    meter = versions[0].meter
+
+    before = list(shelf.of(meter, "USD"))
+    commit(shelf.cabinet, store)
+    restored = prices(store)
+
+    assert before == versions
+    assert sorted(restored.of(meter, "USD"), key=lambda p: p.version) == versions
+    assert list(restored.of(meter, "EUR")) == [other]
+    assert list(restored.of("nothing", "USD")) == []
+
+
+def test_the_lanes_state_survives_a_restart() -> None:
+    store = MemoryStore()
+    shelf = LaneShelf(store, SCHEMAS.codec("state-lane"))
+    assert shelf.get() is None
+
+    shelf.put(LaneState(5, 3, 9))
+    commit(shelf.cabinet, store)
+
+    assert LaneShelf(store, SCHEMAS.codec("state-lane")).get() == LaneState(5, 3, 9)
+
+
+# -- profiles, which their own topic keeps
+
+
+@pytest.fixture
+def profile() -> Profile:
+    return Profile(name="A", address=("1",), country="US", tax_id=None, email="a@b.example", language="en")
+
+
+@pytest.fixture
+def encoded() -> Callable[..., bytes]:
+    def encode(account_id: str = "a", name: str = "stored") -> bytes:
+        return SCHEMAS.codec("account-profile").encode(
+            {
+                "account_id": account_id,
+                "name": name,
+                "address": [],
+                "country": "US",
+                "tax_id": None,
+                "email": "a@b.example",
+                "language": "en",
+            }
+        )
+
+    return encode
+
+
+def test_a_profile_is_read_fresh_then_from_its_topic(profile: Profile, encoded: Callable[..., bytes]) -> None:
+    store = ProfileStore(SCHEMAS)
+    shelf = ProfileShelf(store, SCHEMAS.codec("account-profile"))
+    shelf.put("a", profile)
+    fresh = shelf.get("a")
+
+    store.apply(b"a", encoded())
+    shelf.committed()
+    stored = shelf.get("a")
+    shelf.erase("a")
+
+    assert fresh == profile
+    assert stored is not None
+    assert stored.name == "stored"
+    assert shelf.get("a") is None
+
+
+def test_what_is_no_profile_of_its_key_is_passed_over_and_changes_nothing(
+    encoded: Callable[..., bytes],
+) -> None:
+    store = ProfileStore(SCHEMAS)
+    store.apply(b"a", encoded())
+
+    for value in (b"", b"hello", encoded("b"), encoded()[:-1]):
+        store.apply(b"a", value)
+    kept = store.get(b"a")
+    store.apply(b"a", None)
+
+    assert kept == encoded()
+    assert store.get(b"a") is None
