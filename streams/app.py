@@ -5,6 +5,8 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -19,6 +21,7 @@ from streams.domain.book import Policy
 from streams.domain.outputs import Party
 from streams.lanes.app import LanesApp, View
 from streams.lanes.lane import Pace
+from streams.lanes.spaces import Keeper, MemoryKeeper, OpenKeeper, Slot
 from streams.lanes.transaction import Cluster
 from streams.settings import Settings, SettingsError, read
 from streams.ticker import tick_for_ever
@@ -38,7 +41,8 @@ def run() -> int:
         configure_logs(settings)
         schemas = records.schemas(settings)
         topic_admin.check(settings)
-    except (SettingsError, RegistryError, topic_admin.TopicsError) as e:
+        open_keeper = keepers(settings)
+    except (SettingsError, RegistryError, topic_admin.TopicsError, OSError) as e:
         print(f"evergreen: {e}", file=sys.stderr)
         return CONFIG_EXIT
     name = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
@@ -54,6 +58,7 @@ def run() -> int:
         job=job,
         pace=Pace(gather_seconds=settings.gather_seconds, batch_records=settings.batch_records),
         observer=observer,
+        open_keeper=open_keeper,
         partitions=settings.lanes,
         broker_session_timeout=settings.session_timeout_seconds,
         broker_heartbeat_interval=settings.session_timeout_seconds / 4,
@@ -71,6 +76,19 @@ def run() -> int:
         _tick(app, settings, schemas)
     app.run_worker()
     return 0
+
+
+def keepers(settings: Settings) -> OpenKeeper:
+    """Return what opens the lanes' stores; a RocksDB store also knows the id of each topic that it is of."""
+    if settings.store == "memory":
+        return MemoryKeeper
+    slot = Slot(Path(settings.state_dir) / "lanes" / settings.application)
+    ids = topic_admin.topic_ids(settings)
+
+    def opened(lane: int, topics: Mapping[str, str]) -> Keeper:
+        return slot.keeper(lane, {table: f"{topic}/{ids[topic]}" for table, topic in topics.items()})
+
+    return opened
 
 
 def policy(settings: Settings) -> Policy:

@@ -51,6 +51,11 @@ class Settings(BaseSettings):
     seller_tax_id: str = ""
     schema_registry_url: str = ""
     """Confluent-compatible registry; empty: the fixed ids of schemas/ids.json."""
+    store: Literal["memory", "rocksdb"] = "memory"
+    """Where a lane keeps its state: memory restores all of it at each start; rocksdb is for state beyond
+    memory, and restores only what it lacks."""
+    state_dir: str = ".evergreen"
+    """Directory of the RocksDB stores; workers of one machine may share it."""
     session_timeout_seconds: float = Field(default=10.0, ge=6, le=300)
     """After this silence of a worker its lanes move to another."""
     transaction_timeout_seconds: float = Field(default=20.0, ge=5, le=900)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType, TopicMetadata
 
 from streams import topics
@@ -93,6 +93,17 @@ def check(settings: Settings) -> None:
     missing = [topic.name for topic in wanted(settings) if topic.name not in existing]
     if missing:
         raise TopicsError(f"topic {missing[0]} is missing{_and_more(missing)}: run evergreen topics create")
+
+
+def topic_ids(settings: Settings) -> dict[str, str]:
+    """Return the id that Kafka gave to each topic of the deployment: another id is another topic."""
+    names = [topic.name for topic in wanted(settings)]
+    admin = _admin(settings)  # answers come only while it lives
+    asked = admin.describe_topics(TopicCollection(names), request_timeout=ANSWER_SECONDS)
+    try:
+        return {name: str(future.result().topic_id) for name, future in asked.items()}
+    except KafkaException as e:
+        raise TopicsError(f"Kafka at {settings.bootstrap_servers}: {e.args[0].str()}") from e
 
 
 def found(settings: Settings) -> dict[str, int]:

@@ -29,7 +29,7 @@ from streams.domain.outputs import AccountBalance, DeadLetter, Output
 from streams.domain.reasons import Rejected
 from streams.domain.shelves import Shelves
 from streams.lanes.app import View
-from streams.lanes.job import Batch, Fold, MemoryStore, Record, Store, Table
+from streams.lanes.job import Batch, Fold, KeyedStore, Record, Store, Table
 from streams.settings import Settings
 from streams.topics import INPUTS, JOURNAL, PRICES, PROFILES, SETTINGS, STATE_TABLES, TICKS, changelog
 
@@ -57,13 +57,18 @@ class BillingJob:
             Table(
                 name=name,
                 topic=changelog(settings.application, name),
-                store=SeenStore if name == SeenShelf.TABLE else MemoryStore,
+                store=SeenStore if name == SeenShelf.TABLE else KeyedStore,
             )
             for name in STATE_TABLES
         ]
         profiles = settings.topic(PROFILES.name)
         self.tables.append(
-            Table(name=PROFILES.name, topic=profiles, store=lambda: ProfileStore(schemas), source=True)
+            Table(
+                name=PROFILES.name,
+                topic=profiles,
+                store=lambda space: ProfileStore(space, schemas),
+                source=True,
+            )
         )
 
     def open(self, lane: int, stores: Mapping[str, Store]) -> Fold:
@@ -83,13 +88,14 @@ class BillingFold:
         seen_store = stores[SeenShelf.TABLE]
         assert isinstance(seen_store, SeenStore)
         self._seen = SeenShelf(seen_store)
-        self._profiles = ProfileShelf(stores[PROFILES.name], codec("account-profile"))
-        accounts = AccountShelf(stores["accounts"], codec("state-account"))
-        payments = PaymentShelf(stores["payments"], codec("state-payment"))
-        adjustments = AdjustmentShelf(stores["adjustments"], codec("state-adjustment"))
-        prices = PriceShelf(stores["prices"], codec("price"))
-        lane_state = LaneShelf(stores["lane"], codec("state-lane"))
-        waiting = WaitingShelf(stores["waiting"], codec("state-waiting"))
+        keyed = {name: store for name, store in stores.items() if isinstance(store, KeyedStore)}
+        self._profiles = ProfileShelf(keyed[PROFILES.name], codec("account-profile"))
+        accounts = AccountShelf(keyed["accounts"], codec("state-account"))
+        payments = PaymentShelf(keyed["payments"], codec("state-payment"))
+        adjustments = AdjustmentShelf(keyed["adjustments"], codec("state-adjustment"))
+        prices = PriceShelf(keyed["prices"], codec("price"))
+        lane_state = LaneShelf(keyed["lane"], codec("state-lane"))
+        waiting = WaitingShelf(keyed["waiting"], codec("state-waiting"))
         self._cabinets = [
             shelf.cabinet for shelf in (accounts, payments, adjustments, prices, lane_state, waiting)
         ]
@@ -109,7 +115,7 @@ class BillingFold:
         self._counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._tick: int | None = None
-        commits = stores["lane"].get(COMMITS_KEY)
+        commits = keyed["lane"].get(COMMITS_KEY)
         self._commit = COMMITS.unpack(commits)[0] if commits else 0
         self._balances: list[AccountBalance] = []
 

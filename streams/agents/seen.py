@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 
 from streams.lanes.job import Batch
+from streams.lanes.spaces import Space
 
 DAY_MS = 86_400_000
 ID_BYTES = 16
@@ -15,54 +16,69 @@ ENTRY_BYTES = 24
 ADDED = b"+"
 DISCARDED = b"-"
 KEY = struct.Struct(">iQ")
+NUMBER = struct.Struct(">Q")
+BLOCK, DAYS, ID, LAST = b"B", b"D", b"I", b"N"
+"""First byte of a key in the space: a block, that it is there, one id, the last block's number."""
 
 
 class SeenStore:
-    """The committed ids, in memory; the table's Store for the engine."""
+    """The committed ids in the table's space: blocks as the changelog has them, and each id by itself."""
 
-    def __init__(self) -> None:
-        self.contents: dict[bytes, bytes] = {}
-        self.last_number = 0
-        self._blocks: dict[int, dict[bytes, bytes]] = {}  # day -> changelog key -> block
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._days: dict[int, dict[bytes, None]] = {}  # day -> keys of its blocks, in order of arrival
+        for key, _ in sorted(space.items(DAYS)):
+            self._remember(key[1:])
+        last = space.get(LAST)
+        self.last_number = NUMBER.unpack(last)[0] if last else 0
 
     def apply(self, key: bytes, value: bytes | None) -> None:
         """Take a block, or drop it with all ids that it added and that have not come again since."""
         day, number = KEY.unpack(key)
-        self.last_number = max(self.last_number, number)
         if value is None:
-            block = self._blocks.get(day, {}).pop(key, b"")
-            if block[:1] == ADDED:
-                self._remove(block)
+            block = self._space.get(BLOCK + key)
+            if block is not None:
+                self._drop(key, day, block)
             return
-        self._blocks.setdefault(day, {})[key] = value
+        self._remember(key)
+        self._space.put(DAYS + key, b"")
+        self._space.put(BLOCK + key, value)
+        if number > self.last_number:
+            self.last_number = number
+            self._space.put(LAST, NUMBER.pack(number))
         if value[:1] == ADDED:
-            self.contents.update(_entries(value))
+            for digest, content in _entries(value):
+                self._space.put(ID + digest, content)
         else:
             self._remove(value)
+
+    def content(self, digest: bytes) -> bytes | None:
+        """Return the content digest of an id."""
+        return self._space.get(ID + digest)
+
+    def keys_before(self, moment: int) -> list[bytes]:
+        """Return the keys of the blocks of days that ended at or before a moment."""
+        last = moment // DAY_MS
+        return [key for day in sorted(self._days) if day < last for key in self._days[day]]
 
     def _remove(self, block: bytes) -> None:
         """Forget a block's ids, but for those that are remembered for another content by now."""
         for digest, content in _entries(block):
-            if self.contents.get(digest) == content:
-                del self.contents[digest]
+            if self._space.get(ID + digest) == content:
+                self._space.delete(ID + digest)
 
-    def keys_before(self, moment: int) -> list[bytes]:
-        """Return the keys of the blocks of days that ended at or before a moment; forgets empty days."""
-        last = moment // DAY_MS
-        for day in [day for day, blocks in self._blocks.items() if day < last and not blocks]:
-            del self._blocks[day]
-        return [key for day in sorted(self._blocks) if day < last for key in self._blocks[day]]
+    def _remember(self, key: bytes) -> None:
+        self._days.setdefault(KEY.unpack(key)[0], {})[key] = None
 
-    def get(self, key: bytes) -> bytes | None:
-        """Return a block."""
-        return self._blocks.get(KEY.unpack(key)[0], {}).get(key)
-
-    def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """Return all blocks."""
-        return (item for blocks in self._blocks.values() for item in blocks.items())
-
-    def __len__(self) -> int:
-        return len(self.contents)
+    def _drop(self, key: bytes, day: int, block: bytes) -> None:
+        if block[:1] == ADDED:
+            self._remove(block)
+        self._space.delete(BLOCK + key)
+        self._space.delete(DAYS + key)
+        blocks = self._days[day]
+        del blocks[key]
+        if not blocks:
+            del self._days[day]
 
 
 class SeenShelf:
@@ -72,15 +88,16 @@ class SeenShelf:
 
     def __init__(self, store: SeenStore) -> None:
         self._store = store
-        self._committed = store.contents
         self._added: dict[bytes, bytes] = {}
         self._added_by_day: dict[int, bytearray] = {}
         self._discarded: dict[int, bytearray] = {}
+        self._gone: set[bytes] = set()
         self._dropped: list[bytes] = []
 
     def get(self, digest: bytes) -> bytes | None:
         """Return the content digest of a remembered id."""
-        return self._committed.get(digest) or self._added.get(digest)
+        added = self._added.get(digest)
+        return added or (None if digest in self._gone else self._store.content(digest))
 
     def add(self, digest: bytes, content: bytes, occurred_at: int) -> None:
         """Remember an id."""
@@ -95,12 +112,13 @@ class SeenShelf:
     def discard(self, digest: bytes, occurred_at: int) -> None:
         """Forget one id, so that the event may come again."""
         day = occurred_at // DAY_MS
-        content = self._committed.pop(digest, None)
-        if content is not None:
+        if self._added.pop(digest, None) is None:
+            content = self._store.content(digest)
+            assert content is not None, "only a remembered id is discarded"
+            self._gone.add(digest)
             self._discarded.setdefault(day, bytearray(DISCARDED)).extend(digest + content)
             return
-        del self._added[digest]  # of this batch: it is left out of its block
-        block = self._added_by_day[day]
+        block = self._added_by_day[day]  # of this batch: it is left out of its block
         for at in range(1, len(block), ENTRY_BYTES):
             if block[at : at + ID_BYTES] == digest:
                 del block[at : at + ENTRY_BYTES]
@@ -127,6 +145,7 @@ class SeenShelf:
         self._added.clear()
         self._added_by_day.clear()
         self._discarded.clear()
+        self._gone.clear()
         self._dropped = []
 
 

@@ -12,7 +12,8 @@ from schemas.wire import Codec, Record, Schemas, WireError
 from streams.agents import events, states
 from streams.domain.account import NEVER, Account, Adjusted, LaneState, Payment, Waiting
 from streams.domain.events import Price, Profile
-from streams.lanes.job import Batch, MemoryStore, Store
+from streams.lanes.job import Batch, KeyedStore
+from streams.lanes.spaces import Space
 
 Value = TypeVar("Value")
 CACHED = 50_000
@@ -26,7 +27,7 @@ class Cabinet(Generic[Value]):
     def __init__(
         self,
         table: str,
-        store: Store,
+        store: KeyedStore,
         codec: Codec,
         *,
         read: Callable[[Record], Value],
@@ -84,7 +85,7 @@ class Cabinet(Generic[Value]):
 class AccountShelf:
     """Accounts by id, indexed by wake_at."""
 
-    def __init__(self, store: Store, codec: Codec) -> None:
+    def __init__(self, store: KeyedStore, codec: Codec) -> None:
         self.cabinet = Cabinet("accounts", store, codec, read=states.account_of, write=states.account_record)
         self._wakes: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
@@ -125,7 +126,7 @@ class AccountShelf:
 class PaymentShelf:
     """Payments by account and payment id."""
 
-    def __init__(self, store: Store, codec: Codec) -> None:
+    def __init__(self, store: KeyedStore, codec: Codec) -> None:
         self.cabinet = Cabinet("payments", store, codec, read=states.payment_of, write=states.payment_record)
 
     def get(self, account_id: str, payment_id: str) -> Payment | None:
@@ -140,7 +141,7 @@ class PaymentShelf:
 class AdjustmentShelf:
     """Adjustments by account and adjustment id."""
 
-    def __init__(self, store: Store, codec: Codec) -> None:
+    def __init__(self, store: KeyedStore, codec: Codec) -> None:
         self.cabinet = Cabinet(
             "adjustments", store, codec, read=states.adjusted_of, write=states.adjusted_record
         )
@@ -157,7 +158,7 @@ class AdjustmentShelf:
 class PriceShelf:
     """All price versions, decoded."""
 
-    def __init__(self, store: Store, codec: Codec) -> None:
+    def __init__(self, store: KeyedStore, codec: Codec) -> None:
         self.cabinet = Cabinet("prices", store, codec, read=states.price_of, write=states.price_record)
         self._versions: dict[tuple[str, str], dict[int, Price]] = {}
         for _, price in self.cabinet.stored():
@@ -174,16 +175,14 @@ class PriceShelf:
         self.cabinet.put(key, price)
 
 
-class ProfileStore(MemoryStore):
+class ProfileStore(KeyedStore):
     """What the account-profiles topic holds; a record that is no profile of its key counts as none.
 
     Such records are dead letters; restoring meets them again and must pass over them again.
     """
 
-    __slots__ = ("_schemas",)
-
-    def __init__(self, schemas: Schemas) -> None:
-        super().__init__()
+    def __init__(self, space: Space, schemas: Schemas) -> None:
+        super().__init__(space)
         self._schemas = schemas
 
     def apply(self, key: bytes, value: bytes | None) -> None:
@@ -201,7 +200,7 @@ class ProfileStore(MemoryStore):
 class ProfileShelf:
     """Profiles as their topic holds them: nothing of them enters a changelog."""
 
-    def __init__(self, store: Store, codec: Codec) -> None:
+    def __init__(self, store: KeyedStore, codec: Codec) -> None:
         self._store = store
         self._codec = codec
         self._fresh: dict[str, Profile | None] = {}
@@ -231,7 +230,7 @@ class LaneShelf:
 
     KEY = b"lane"
 
-    def __init__(self, store: Store, codec: Codec) -> None:
+    def __init__(self, store: KeyedStore, codec: Codec) -> None:
         self.cabinet = Cabinet("lane", store, codec, read=states.lane_of, write=states.lane_record)
 
     def get(self) -> LaneState | None:
@@ -246,7 +245,7 @@ class LaneShelf:
 class WaitingShelf:
     """Waiting events by number, indexed by account and meter."""
 
-    def __init__(self, store: Store, codec: Codec) -> None:
+    def __init__(self, store: KeyedStore, codec: Codec) -> None:
         self.cabinet = Cabinet("waiting", store, codec, read=states.waiting_of, write=states.waiting_record)
         self._rows: dict[int, Waiting] = {}
         self._by_account: dict[str, dict[int, Waiting]] = {}

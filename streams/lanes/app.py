@@ -8,6 +8,7 @@ import faust
 from streams.lanes.group import LaneGroup
 from streams.lanes.job import Job, Observer
 from streams.lanes.lane import Fetch, Pace
+from streams.lanes.spaces import MemoryKeeper, OpenKeeper
 from streams.lanes.transaction import Cluster
 from streams.lanes.transport import Transport
 
@@ -16,9 +17,19 @@ class LanesApp(faust.App):  # type: ignore[misc]
     """A faust.App over lanes; `settings` go to Faust as they are."""
 
     def __init__(
-        self, *, cluster: Cluster, job: Job, pace: Pace, observer: Observer, partitions: int, **settings: Any
+        self,
+        *,
+        cluster: Cluster,
+        job: Job,
+        pace: Pace,
+        observer: Observer,
+        partitions: int,
+        open_keeper: OpenKeeper = MemoryKeeper,
+        **settings: Any,
     ) -> None:
-        self.lane_group = LaneGroup(job=job, cluster=cluster, pace=pace, observer=observer)
+        self.lane_group = LaneGroup(
+            job=job, cluster=cluster, pace=pace, observer=observer, open_keeper=open_keeper
+        )
         super().__init__(
             cluster.group,
             broker=[f"kafka://{server.strip()}" for server in cluster.bootstrap_servers.split(",")],

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from streams.lanes.job import Job, Observer
 from streams.lanes.lane import Fetch, Lane, Pace, Reach
+from streams.lanes.spaces import MemoryKeeper, OpenKeeper
 from streams.lanes.transaction import Cluster
 
 FAULT_EXIT = 70
@@ -27,6 +28,7 @@ class LaneGroup:
         cluster: Cluster,
         pace: Pace,
         observer: Observer,
+        open_keeper: OpenKeeper = MemoryKeeper,
         on_fault: Callable[[int, BaseException], None] = exit_at_once,
     ) -> None:
         """`on_fault` is called with the lane and its exception; it must end the process."""
@@ -35,6 +37,7 @@ class LaneGroup:
         self._cluster = cluster
         self._pace = pace
         self._observer = observer
+        self._open_keeper = open_keeper
         self._on_fault = on_fault
         self._reach: Reach | None = None
         self._lanes: dict[int, Lane] = {}
@@ -97,6 +100,7 @@ class LaneGroup:
             pace=self._pace,
             reach=self._reach,
             observer=self._observer,
+            open_keeper=self._open_keeper,
         )
         self._lanes[number] = lane
         task = asyncio.create_task(lane.run(), name=f"lane-{number}")

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from streams.lanes.spaces import Space
+
 Header = tuple[str, bytes | None]
 
 
@@ -35,16 +37,10 @@ class Run:
 
 
 class Store(Protocol):
-    """Where a lane keeps one table's committed values; it sees a value only after its commit."""
+    """One table of a lane over its space; it sees a value only after its commit."""
 
     def apply(self, key: bytes, value: bytes | None) -> None:
         """Take a committed value, None deletes; called in log order, also while restoring."""
-
-    def get(self, key: bytes) -> bytes | None: ...
-
-    def items(self) -> Iterator[tuple[bytes, bytes]]: ...
-
-    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +50,7 @@ class Table:
     name: str
     topic: str
     """Its changelog; or, for a source table, the input topic that holds the values themselves."""
-    store: Callable[[], Store]
+    store: Callable[[Space], Store]
     source: bool = False
     """True: written by others and read as an input; restored up to the lane's committed offset."""
 
@@ -129,31 +125,26 @@ class Job(Protocol):
         """Return the logic of a lane over its restored stores."""
 
 
-class MemoryStore:
-    """A table in a dict."""
+class KeyedStore:
+    """A table as it is: the last value of each key."""
 
-    __slots__ = ("_values",)
-
-    def __init__(self) -> None:
-        self._values: dict[bytes, bytes] = {}
+    def __init__(self, space: Space) -> None:
+        self._space = space
 
     def apply(self, key: bytes, value: bytes | None) -> None:
         """Take a committed value."""
         if value is None:
-            self._values.pop(key, None)
+            self._space.delete(key)
         else:
-            self._values[key] = value
+            self._space.put(key, value)
 
     def get(self, key: bytes) -> bytes | None:
         """Return the committed value."""
-        return self._values.get(key)
+        return self._space.get(key)
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """Return all committed values."""
-        return iter(self._values.items())
-
-    def __len__(self) -> int:
-        return len(self._values)
+        """Return all committed values, in any order."""
+        return self._space.items()
 
 
 class Observer(Protocol):

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from streams.lanes.job import Batch, Fold, Job, Observer, Record, Run, Store, Times
+from streams.lanes.job import Batch, Fold, Job, Observer, Record, Run, Store, Table, Times
 from streams.lanes.restore import committed_offsets, restore
+from streams.lanes.spaces import Keeper, MemoryKeeper, OpenKeeper
 from streams.lanes.transaction import UNFINISHED, Cluster, KeyValue, LaneProducer, Offset
 
 YIELD_RECORDS = 2_000
@@ -71,7 +72,15 @@ class Lane:
     """One lane while this worker owns it."""
 
     def __init__(
-        self, number: int, *, job: Job, cluster: Cluster, pace: Pace, reach: Reach, observer: Observer
+        self,
+        number: int,
+        *,
+        job: Job,
+        cluster: Cluster,
+        pace: Pace,
+        reach: Reach,
+        observer: Observer,
+        open_keeper: OpenKeeper = MemoryKeeper,
     ) -> None:
         self.number = number
         self._job = job
@@ -80,6 +89,9 @@ class Lane:
         self._reach = reach
         self._observer = observer
         self._producer = LaneProducer(cluster, number)
+        self._open_keeper = open_keeper
+        self._keeper: Keeper | None = None
+        self._tables: dict[str, Table] = {table.name: table for table in job.tables}
         self._stores: dict[str, Store] = {}
         self._fold: Fold
         self._folded: dict[str, int] = {}  # per input: first offset not folded
@@ -164,17 +176,18 @@ class Lane:
         finally:
             self._ready = False
             self._observer.closed(self.number)
+            if self._keeper is not None:
+                self._keeper.close()
         await self._producer.close()
 
     async def _open(self) -> None:
         began = time.perf_counter()
         await self._producer.open()
         committed = await committed_offsets(self._cluster, self.number, tuple(self._job.inputs))
-        tables = {table: table.store() for table in self._job.tables}
-        restored = await restore(self._cluster, self.number, tables, committed)
-        if self._stopping:
-            return
-        self._stores = {table.name: store for table, store in tables.items()}
+        self._keeper = self._open_keeper(self.number, {t.name: t.topic for t in self._tables.values()})
+        self._stores, restored = await restore(
+            self._cluster, self.number, self._keeper, self._tables, committed
+        )
         self._fold = self._job.open(self.number, self._stores)
         self._folded = dict(committed)
         self._expected = dict(committed)
@@ -278,16 +291,20 @@ class Lane:
 
     async def _commit(self, batch: Batch) -> None:
         """Write the batch; only then do its values become the lane's committed state."""
-        tables = {table.name: table for table in self._job.tables}
         writes: dict[str, Iterable[KeyValue]] = dict(batch.outputs)
         for name, values in batch.writes.items():
-            if not tables[name].source:
-                writes[tables[name].topic] = list(values.items())
-        await self._producer.commit(writes, self._offsets(batch))
+            if not self._tables[name].source:
+                writes[self._tables[name].topic] = list(values.items())
+        offsets = self._offsets(batch)
+        written = await self._producer.commit(writes, offsets)
+        positions = {}
         for name, values in batch.writes.items():
-            apply = self._stores[name].apply
+            table, apply = self._tables[name], self._stores[name].apply
             for key, value in values.items():
                 apply(key, value)
+            positions[name] = offsets[table.topic][0] if table.source else written[table.topic]
+        assert self._keeper is not None, "a lane folds only once it is open"
+        self._keeper.flush(positions)
         self._fold.committed(batch)
 
     def _offsets(self, batch: Batch) -> dict[str, Offset]:

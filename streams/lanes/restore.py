@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.lanes.job import Store, Table
+from streams.lanes.spaces import Keeper
 from streams.lanes.transaction import Cluster
 
 OffsetMap = dict[str, int]
@@ -52,13 +53,19 @@ async def committed_offsets(cluster: Cluster, lane: int, inputs: tuple[str, ...]
 
 
 async def restore(
-    cluster: Cluster, lane: int, tables: Mapping[Table, Store], committed: Mapping[str, int]
-) -> int:
-    """Fill each table's store from its topic and return the number of records read.
+    cluster: Cluster,
+    lane: int,
+    keeper: Keeper,
+    tables: Mapping[str, Table],
+    committed: Mapping[str, int],
+) -> tuple[dict[str, Store], int]:
+    """Take into each table what its topic holds beyond the keeper's position.
 
-    A changelog is read to the end asked for now; a source table to the lane's committed offset.
+    Returns the tables' stores and the number of records read.
+
+    A changelog is read to the end asked for now; a source table to the lane's committed offset. A keeper
+    whose position lies outside a topic is emptied, and all is read from the start.
     """
-    by_topic = {table.topic: (table, store) for table, store in tables.items()}
     consumer = AIOKafkaConsumer(
         bootstrap_servers=cluster.bootstrap_servers,
         enable_auto_commit=False,
@@ -69,31 +76,46 @@ async def restore(
     )
     await consumer.start()
     try:
-        partitions = [TopicPartition(topic, lane) for topic in by_topic]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        left = set(partitions)
-        for partition in partitions:
-            table, _ = by_topic[partition.topic]
+        by_partition = {TopicPartition(table.topic, lane): table for table in tables.values()}
+        consumer.assign(list(by_partition))
+        starts = await consumer.beginning_offsets(by_partition)
+        ends = await consumer.end_offsets(by_partition)
+        for partition, table in by_partition.items():
             if table.source:
                 ends[partition] = committed[partition.topic]
-        restored = 0
-        while left:
-            for partition in [p for p in left if await consumer.position(p) >= ends[p]]:
-                left.discard(partition)
-                consumer.pause(partition)
-            if not left:
-                break
-            for partition, records in (await consumer.getmany(*left, timeout_ms=100)).items():
-                apply = by_topic[partition.topic][1].apply
-                end = ends[partition]
-                for record in records:
-                    if record.offset >= end:
-                        break
-                    if record.key is not None:
-                        apply(record.key, record.value)
-                        restored += 1
-        return restored
+        positions = {p: keeper.position(table.name) for p, table in by_partition.items()}
+        if any(positions[p] and not starts[p] <= positions[p] <= ends[p] for p in by_partition):
+            keeper.reset()
+            positions = dict.fromkeys(by_partition, 0)
+        stores = {name: table.store(keeper.space(name)) for name, table in tables.items()}
+        for partition, position in positions.items():
+            consumer.seek(partition, max(position, starts[partition]))
+        by_table = {p: (table.name, stores[table.name]) for p, table in by_partition.items()}
+        return stores, await _read(consumer, keeper, by_table, ends)
     finally:
         await consumer.stop()
+
+
+async def _read(
+    consumer: AIOKafkaConsumer,
+    keeper: Keeper,
+    stores: Mapping[TopicPartition, tuple[str, Store]],
+    ends: Mapping[TopicPartition, int],
+) -> int:
+    left, restored = set(stores), 0
+    while True:
+        reached = {p: await consumer.position(p) for p in left}
+        for partition in [p for p in left if reached[p] >= ends[p]]:
+            left.discard(partition)
+            consumer.pause(partition)
+        if not left:
+            return restored
+        for partition, records in (await consumer.getmany(*left, timeout_ms=100)).items():
+            name, store = stores[partition]
+            for record in records:
+                if record.offset >= ends[partition]:
+                    break
+                if record.key is not None:
+                    store.apply(record.key, record.value)
+                    restored += 1
+            keeper.flush({name: min(records[-1].offset + 1, ends[partition])})

@@ -6,6 +6,7 @@ lane). aiokafka speaks the transaction requests of before KIP-447, so nothing el
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
@@ -59,8 +60,12 @@ class LaneProducer:
             await self._producer.stop()
             self._producer = None
 
-    async def commit(self, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, Offset]) -> None:
+    async def commit(
+        self, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, Offset]
+    ) -> dict[str, int]:
         """Write all records by topic and the offsets by input topic in one transaction.
+
+        Returns by topic the offset after the last record written.
 
         Every record's delivery is awaited before the offsets are sent, so that a refused batch cannot
         be half a commit. Any exception means: stop the process; the next owner settles the transaction.
@@ -71,18 +76,23 @@ class LaneProducer:
         deliveries = []
         for topic, records in writes.items():
             for batch in self._batches(producer, records):
-                deliveries.append(await producer.send_batch(batch, topic, partition=self._lane))
-        for delivery in deliveries:
-            await delivery
+                count = batch.record_count()
+                deliveries.append(
+                    (topic, count, await producer.send_batch(batch, topic, partition=self._lane))
+                )
+        written: dict[str, int] = {}
+        for topic, count, delivery in deliveries:
+            written[topic] = max(written.get(topic, 0), (await delivery).offset + count)
         if offsets:  # none in a batch that only goes on with a barrier's work
             await producer.send_offsets_to_transaction(
                 {TopicPartition(topic, self._lane): offset for topic, offset in offsets.items()},
                 self._cluster.group,
             )
         await producer.commit_transaction()
+        return written
 
     @staticmethod
-    def _batches(producer: AIOKafkaProducer, records: Iterable[KeyValue]) -> Iterable[object]:
+    def _batches(producer: AIOKafkaProducer, records: Iterable[KeyValue]) -> Iterable[Any]:
         batch = producer.create_batch()
         for key, value in records:
             if batch.append(timestamp=None, key=key, value=value) is None:

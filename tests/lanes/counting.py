@@ -1,16 +1,18 @@
 """An application of the engine that is not billing: counts records per key, one output a record.
 
-Run as `python -m tests.lanes.counting BOOTSTRAP PREFIX`. Output values are `{key} {n} {payload}`, so that a
-reader sees every loss, every double and every break of a key's count. Ticks flush nothing; each writes
-one `tick` output with the number of records seen before it.
+Run as `python -m tests.lanes.counting BOOTSTRAP PREFIX [DIRECTORY]`; with a directory state is in RocksDB.
+Output values are `{key} {n} {payload}`, so that a reader sees every loss, every double and every break of
+a key's count. Ticks flush nothing; each writes one `tick` output with the number of records seen before it.
 """
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from streams.lanes.app import LanesApp
-from streams.lanes.job import Batch, Fold, MemoryStore, Record, Store, Table, Times
+from streams.lanes.job import Batch, Fold, KeyedStore, Record, Store, Table, Times
 from streams.lanes.lane import Pace
+from streams.lanes.spaces import MemoryKeeper, Slot
 from streams.lanes.transaction import Cluster
 
 PARTITIONS = 4
@@ -25,17 +27,19 @@ class CountingJob:
         self.inputs = [prefix + topic for topic in INPUTS]
         self.leading = [prefix + "more-numbers"]
         self.barrier_topic = prefix + "ticks"
-        self.tables = [Table(name="counts", topic=f"{prefix}app-counts-changelog", store=MemoryStore)]
+        self.tables = [Table(name="counts", topic=f"{prefix}app-counts-changelog", store=KeyedStore)]
 
     def open(self, lane: int, stores: Mapping[str, Store]) -> Fold:
         """Return a lane's counter."""
-        return Counter(self.prefix + "counted", stores["counts"])
+        counts = stores["counts"]
+        assert isinstance(counts, KeyedStore)
+        return Counter(self.prefix + "counted", counts)
 
 
 class Counter:
     """Counts one lane."""
 
-    def __init__(self, output: str, store: Store) -> None:
+    def __init__(self, output: str, store: KeyedStore) -> None:
         self.output = output
         self.store = store
         self.total = int(store.get(b"") or 0)
@@ -97,6 +101,7 @@ def main() -> None:
         pace=Pace(gather_seconds=0.3, batch_records=20_000),
         observer=Printer(),
         partitions=PARTITIONS,
+        open_keeper=Slot(Path(sys.argv[3])).keeper if len(sys.argv) > 3 else MemoryKeeper,
         broker_session_timeout=6.0,
         broker_heartbeat_interval=1.0,
     )

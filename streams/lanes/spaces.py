@@ -1,0 +1,251 @@
+"""Where a lane keeps its tables: in memory, or in RocksDB for state beyond RAM. Knows no table's meaning.
+
+A Space is a plain map of bytes. A Keeper holds a lane's spaces and, for each, how far its topic has been
+taken in; both change together, so that a restart reads only the rest. In doubt a local store is emptied
+and read again from the start: the topics are the truth.
+"""
+
+import fcntl
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Protocol
+
+from rocksdict import AccessType, Options, Rdict, WriteBatch
+
+STALE_SECONDS = 12 * 3600
+"""A store that was away this long is not believed: deletions may have left its topic by compaction
+(delete.retention.ms, a day by default)."""
+META = b"\x00"
+"""Key of what a RocksDB store knows about itself; tables' keys start with 1, 2, ..."""
+
+
+class Space(Protocol):
+    """A map of bytes; reads see all earlier writes."""
+
+    def get(self, key: bytes) -> bytes | None: ...
+
+    def put(self, key: bytes, value: bytes) -> None: ...
+
+    def delete(self, key: bytes) -> None: ...
+
+    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Return what begins with a prefix, in any order; nothing may be written meanwhile."""
+
+
+class Keeper(Protocol):
+    """One lane's spaces."""
+
+    def space(self, table: str) -> Space: ...
+
+    def position(self, table: str) -> int:
+        """Return the offset from which the table's topic is still to be taken in."""
+
+    def flush(self, positions: Mapping[str, int]) -> None:
+        """Keep everything written so far, together with the tables' new positions."""
+
+    def reset(self) -> None:
+        """Empty every space: it cannot be believed."""
+
+    def close(self) -> None: ...
+
+
+OpenKeeper = Callable[[int, Mapping[str, str]], Keeper]
+"""Opens a lane's keeper: (lane, identity of each table's topic). Another identity empties the store."""
+
+
+class MemorySpace:
+    """A space in a dict."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return a value."""
+        return self._values.get(key)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set a value."""
+        self._values[key] = value
+
+    def delete(self, key: bytes) -> None:
+        """Remove a key, if there."""
+        self._values.pop(key, None)
+
+    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Return what begins with a prefix."""
+        if not prefix:
+            return iter(self._values.items())
+        return ((key, value) for key, value in self._values.items() if key.startswith(prefix))
+
+
+class MemoryKeeper:
+    """Spaces that end with the process: every restart restores all."""
+
+    def __init__(self, lane: int, topics: Mapping[str, str]) -> None:
+        self._spaces = {table: MemorySpace() for table in topics}
+
+    def space(self, table: str) -> Space:
+        """Return a table's space."""
+        return self._spaces[table]
+
+    def position(self, table: str) -> int:
+        """Return 0: all is to be read."""
+        return 0
+
+    def flush(self, positions: Mapping[str, int]) -> None:
+        """Do nothing."""
+
+    def reset(self) -> None:
+        """Do nothing: it is empty when it is opened."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class RocksSpace:
+    """A table's part of a lane's RocksDB, with what is not flushed yet over it."""
+
+    def __init__(self, database: Rdict, prefix: bytes) -> None:
+        self._database = database
+        self._prefix = prefix
+        self.pending: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return a value."""
+        key = self._prefix + key
+        if key in self.pending:
+            return self.pending[key]
+        value = self._database.get(key)
+        assert value is None or isinstance(value, bytes), "a raw database holds bytes"
+        return value
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set a value."""
+        self.pending[self._prefix + key] = value
+
+    def delete(self, key: bytes) -> None:
+        """Remove a key, if there."""
+        self.pending[self._prefix + key] = None
+
+    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Return what begins with a prefix, flushed or not."""
+        start, cut = self._prefix + prefix, len(self._prefix)
+        for key, value in self.pending.items():
+            if value is not None and key.startswith(start):
+                yield key[cut:], value
+        for stored, content in self._database.items(from_key=start):
+            assert isinstance(stored, bytes), "a raw database holds bytes"
+            assert isinstance(content, bytes), "a raw database holds bytes"
+            if not stored.startswith(start):
+                return
+            if stored not in self.pending:
+                yield stored[cut:], content
+
+
+class RocksKeeper:
+    """One lane's RocksDB: all tables in one database, so that a commit is one write."""
+
+    def __init__(self, directory: Path, lane: int, topics: Mapping[str, str]) -> None:
+        """Open the lane's store, emptied first where it cannot be believed."""
+        self._path = directory / f"lane-{lane}"
+        self._topics = dict(topics)
+        self._open()
+        if (positions := self._believed()) is None:
+            self.reset()
+        else:
+            self._positions.update(positions)
+
+    def space(self, table: str) -> Space:
+        """Return a table's space; one that was reset is another."""
+        return self._spaces[table]
+
+    def position(self, table: str) -> int:
+        """Return the offset from which the table's topic is still to be taken in."""
+        return self._positions.get(table, 0)
+
+    def flush(self, positions: Mapping[str, int]) -> None:
+        """Write all tables' changes and positions at once."""
+        self._positions.update(positions)
+        meta = {"topics": self._topics, "positions": self._positions, "written_at": int(time.time())}
+        batch = WriteBatch(raw_mode=True)
+        for space in self._spaces.values():
+            for key, value in space.pending.items():
+                if value is None:
+                    batch.delete(key)
+                else:
+                    batch.put(key, value)
+            space.pending.clear()
+        batch.put(META, json.dumps(meta).encode())
+        self._database.write(batch)
+
+    def reset(self) -> None:
+        """Empty the database."""
+        self._database.close()
+        shutil.rmtree(self._path)
+        self._open()
+
+    def close(self) -> None:
+        """Close the database; what was not flushed is gone."""
+        self._database.close()
+
+    def _open(self) -> None:
+        self._database = _opened(self._path)
+        self._positions: dict[str, int] = {}
+        self._spaces = {
+            table: RocksSpace(self._database, bytes([number]))
+            for number, table in enumerate(sorted(self._topics), start=1)
+        }
+
+    def _believed(self) -> dict[str, int] | None:
+        """Return the positions of a store that can be gone on with, or None."""
+        meta = self._database.get(META)
+        if meta is None:
+            return {} if next(iter(self._database.keys()), None) is None else None
+        try:
+            known = json.loads(meta)
+            fresh = time.time() - known["written_at"] < STALE_SECONDS
+            positions: dict[str, int] = known["positions"]
+        except (ValueError, KeyError, TypeError):
+            return None
+        return positions if fresh and known.get("topics") == self._topics else None
+
+
+def _opened(path: Path) -> Rdict:
+    """Open a database; one that RocksDB finds broken is emptied."""
+    path.mkdir(parents=True, exist_ok=True)
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_keep_log_file_num(1)
+    options.set_max_open_files(256)
+    try:
+        return Rdict(str(path), options=options, access_type=AccessType.read_write())
+    except Exception:  # rocksdict has one exception for all; in doubt the store is built anew
+        shutil.rmtree(path)
+        path.mkdir(parents=True)
+        return Rdict(str(path), options=options, access_type=AccessType.read_write())
+
+
+class Slot:
+    """A directory that this process alone uses: the first one free, so that a restart finds its stores."""
+
+    def __init__(self, directory: Path) -> None:
+        for number in range(1_000):
+            self.path = directory / f"slot-{number}"
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock: IO[str] = (self.path / "lock").open("w")
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._lock.close()
+                continue
+            return
+        raise OSError(f"{directory}: a thousand workers hold its slots")
+
+    def keeper(self, lane: int, topics: Mapping[str, str]) -> Keeper:
+        """Open a lane's RocksDB in this directory."""
+        return RocksKeeper(self.path, lane, topics)

@@ -1,0 +1,108 @@
+"""Where a lane keeps its tables: both keepers under one suite, and what only RocksDB has."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from rocksdict import AccessType, Options, Rdict
+
+from streams.lanes.spaces import META, STALE_SECONDS, Keeper, MemoryKeeper, RocksKeeper, Slot
+
+TOPICS = {"counts": "counts-changelog/id-1", "marks": "marks-changelog/id-2"}
+Open = Callable[[int, Mapping[str, str]], Keeper]
+
+
+@pytest.fixture(params=["memory", "rocksdb"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    if request.param == "memory":
+        return MemoryKeeper
+    return lambda lane, topics: RocksKeeper(tmp_path, lane, topics)
+
+
+def test_a_space_reads_its_own_writes_before_and_after_a_flush(opened: Open) -> None:
+    keeper = opened(0, TOPICS)
+    space = keeper.space("counts")
+    space.put(b"a", b"1")
+    space.put(b"b", b"2")
+    space.delete(b"b")
+    before = space.get(b"a"), space.get(b"b")
+
+    keeper.flush({"counts": 7})
+    space.delete(b"a")
+    space.put(b"c", b"3")
+
+    assert before == (b"1", None)
+    assert (space.get(b"a"), space.get(b"c")) == (None, b"3")
+    assert dict(space.items()) == {b"c": b"3"}
+    keeper.close()
+
+
+def test_tables_do_not_see_each_other_and_a_prefix_finds_only_its_own(opened: Open) -> None:
+    keeper = opened(0, TOPICS)
+    counts, marks = keeper.space("counts"), keeper.space("marks")
+    counts.put(b"Bx", b"1")
+    counts.put(b"Cx", b"2")
+    keeper.flush({})
+    counts.put(b"By", b"3")
+
+    found = dict(counts.items(b"B"))
+
+    assert found == {b"Bx": b"1", b"By": b"3"}
+    assert dict(marks.items()) == {}
+    keeper.close()
+
+
+def test_rocksdb_goes_on_where_it_was_flushed(tmp_path: Path) -> None:
+    keeper = RocksKeeper(tmp_path, 0, TOPICS)
+    keeper.space("counts").put(b"a", b"1")
+    keeper.flush({"counts": 7})
+    keeper.space("counts").put(b"a", b"2")  # never flushed
+    keeper.close()
+
+    again = RocksKeeper(tmp_path, 0, TOPICS)
+
+    assert (again.position("counts"), again.position("marks")) == (7, 0)
+    assert again.space("counts").get(b"a") == b"1"
+    again.close()
+
+
+def _edit(path: Path, change: Callable[[dict[str, object]], None]) -> None:
+    database = Rdict(str(path), options=Options(raw_mode=True), access_type=AccessType.read_write())
+    meta = json.loads(database[META])
+    change(meta)
+    database[META] = json.dumps(meta).encode()
+    database.close()
+
+
+@pytest.mark.parametrize("doubt", ["another topic", "away too long", "broken note", "broken files"])
+def test_rocksdb_in_doubt_is_emptied(tmp_path: Path, doubt: str) -> None:
+    keeper = RocksKeeper(tmp_path, 0, TOPICS)
+    keeper.space("counts").put(b"a", b"1")
+    keeper.flush({"counts": 7})
+    keeper.close()
+    topics, path = TOPICS, tmp_path / "lane-0"
+    match doubt:
+        case "another topic":
+            topics = {**TOPICS, "counts": "counts-changelog/id-9"}
+        case "away too long":
+            _edit(path, lambda meta: meta.update(written_at=time.time() - STALE_SECONDS - 1))
+        case "broken note":
+            _edit(path, lambda meta: meta.pop("positions"))
+        case "broken files":
+            for manifest in path.glob("MANIFEST*"):
+                manifest.write_bytes(b"nonsense")
+
+    again = RocksKeeper(tmp_path, 0, topics)
+
+    assert again.position("counts") == 0
+    assert again.space("counts").get(b"a") is None
+    again.close()
+
+
+def test_a_slot_is_one_process_s_and_the_next_takes_another(tmp_path: Path) -> None:
+    first = Slot(tmp_path)
+    second = Slot(tmp_path)
+
+    assert first.path != second.path
