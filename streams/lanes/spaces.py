@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Protocol
 
-from rocksdict import AccessType, Options, Rdict, WriteBatch
+from rocksdict import AccessType, BlockBasedOptions, Options, Rdict, WriteBatch
 
 STALE_SECONDS = 12 * 3600
 """A store that was away this long is not believed: deletions may have left its topic by compaction
@@ -222,6 +222,9 @@ def _opened(path: Path) -> Rdict:
     options.create_if_missing(True)
     options.set_keep_log_file_num(1)
     options.set_max_open_files(256)
+    table = BlockBasedOptions()
+    table.set_bloom_filter(10, block_based=False)  # most ids that are asked for were never seen
+    options.set_block_based_table_factory(table)
     try:
         return Rdict(str(path), options=options, access_type=AccessType.read_write())
     except Exception:  # rocksdict has one exception for all; in doubt the store is built anew
