@@ -13,7 +13,9 @@ from aiokafka import AIOKafkaProducer
 
 from streams.agents.seen import SeenShelf
 from streams.lanes import lane, transaction
-from streams.lanes.transaction import KeyValue, LaneProducer, Offset
+from streams.lanes.job import Store, Table
+from streams.lanes.spaces import Keeper
+from streams.lanes.transaction import Cluster, KeyValue, LaneProducer, Offset
 
 
 def commit_offsets_before_state() -> None:
@@ -22,9 +24,9 @@ def commit_offsets_before_state() -> None:
 
     async def in_two(
         self: LaneProducer, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, Offset]
-    ) -> None:
+    ) -> dict[str, int]:
         await commit(self, {}, offsets)
-        await commit(self, writes, {})
+        return await commit(self, writes, {})
 
     LaneProducer.commit = in_two  # type: ignore[method-assign]
 
@@ -37,8 +39,10 @@ def forget_ids() -> None:
 def start_empty() -> None:
     """Restore nothing."""
 
-    async def no_records(*_: object) -> int:
-        return 0
+    async def no_records(
+        cluster: Cluster, number: int, keeper: Keeper, tables: Mapping[str, Table], *_: object
+    ) -> tuple[dict[str, Store], int]:
+        return {name: table.store(keeper.space(name)) for name, table in tables.items()}, 0
 
     lane.restore = no_records
 

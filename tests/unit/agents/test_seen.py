@@ -9,10 +9,7 @@ from hypothesis import strategies as st
 
 from streams.agents.seen import DAY_MS, SeenShelf, SeenStore
 from streams.lanes.job import Batch
-<<<<<<< HEAD
-=======
 from streams.lanes.spaces import MemorySpace
->>>>>>> d3a96a4 (Measure what a remembered id costs; ask the Bloom filter first)
 
 TODAY = 20_000 * DAY_MS
 
@@ -31,11 +28,7 @@ def content(number: int) -> bytes:
 class Lane:
     """A shelf over its store, committed as the engine does, with the changelog that a restart reads."""
 
-<<<<<<< HEAD
-    store: SeenStore = field(default_factory=SeenStore)
-=======
     store: SeenStore = field(default_factory=lambda: SeenStore(MemorySpace()))
->>>>>>> d3a96a4 (Measure what a remembered id costs; ask the Bloom filter first)
     log: list[tuple[bytes, bytes | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -25,7 +25,8 @@ from streams.agents.shelves import (
 from streams.domain.account import NEVER, Account, Adjusted, LaneState, Payment, Waiting
 from streams.domain.events import Profile
 from streams.domain.periods import ZoneFrom
-from streams.lanes.job import Batch, MemoryStore, Store
+from streams.lanes.job import Batch, KeyedStore
+from streams.lanes.spaces import MemorySpace
 from tests.unit.domain.build import pay, price, usage
 
 SCHEMAS = wire.fixed()
@@ -44,19 +45,19 @@ def account(account_id: str, wake_at: int = NEVER) -> Account:
     )
 
 
-def accounts(store: Store | None = None) -> AccountShelf:
-    return AccountShelf(store or MemoryStore(), SCHEMAS.codec("state-account"))
+def accounts(store: KeyedStore | None = None) -> AccountShelf:
+    return AccountShelf(store or KeyedStore(MemorySpace()), SCHEMAS.codec("state-account"))
 
 
-def waiting(store: Store | None = None) -> WaitingShelf:
-    return WaitingShelf(store or MemoryStore(), SCHEMAS.codec("state-waiting"))
+def waiting(store: KeyedStore | None = None) -> WaitingShelf:
+    return WaitingShelf(store or KeyedStore(MemorySpace()), SCHEMAS.codec("state-waiting"))
 
 
-def prices(store: Store | None = None) -> PriceShelf:
-    return PriceShelf(store or MemoryStore(), SCHEMAS.codec("price"))
+def prices(store: KeyedStore | None = None) -> PriceShelf:
+    return PriceShelf(store or KeyedStore(MemorySpace()), SCHEMAS.codec("price"))
 
 
-def commit(cabinet: Cabinet[Any], store: Store) -> dict[bytes, bytes | None]:
+def commit(cabinet: Cabinet[Any], store: KeyedStore) -> dict[bytes, bytes | None]:
     """Commit as the engine does; return what was written."""
     batch = Batch()
     cabinet.seal(batch)
@@ -79,16 +80,16 @@ class Note:
 
 
 @pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
+def store() -> KeyedStore:
+    return KeyedStore(MemorySpace())
 
 
 @pytest.fixture
-def cabinet(store: MemoryStore) -> Cabinet[Note]:
+def cabinet(store: KeyedStore) -> Cabinet[Note]:
     return notes(store)
 
 
-def notes(store: MemoryStore) -> Cabinet[Note]:
+def notes(store: KeyedStore) -> Cabinet[Note]:
     def write(note: Note) -> dict[str, Any]:
         note.written += 1
         return {"time": 0, "ticker": note.text}
@@ -99,7 +100,7 @@ def notes(store: MemoryStore) -> Cabinet[Note]:
 
 
 def test_a_cabinet_hands_out_the_live_object_before_and_after_its_commit(
-    cabinet: Cabinet[Note], store: MemoryStore
+    cabinet: Cabinet[Note], store: KeyedStore
 ) -> None:
     note = Note("one")
 
@@ -113,7 +114,7 @@ def test_a_cabinet_hands_out_the_live_object_before_and_after_its_commit(
 
 
 def test_an_object_is_encoded_once_a_commit_however_often_it_was_put(
-    cabinet: Cabinet[Note], store: MemoryStore
+    cabinet: Cabinet[Note], store: KeyedStore
 ) -> None:
     note = Note("one")
     for text in ("two", "three"):
@@ -128,7 +129,7 @@ def test_an_object_is_encoded_once_a_commit_however_often_it_was_put(
     assert restored.text == "three"
 
 
-def test_what_did_not_change_is_not_written_again(cabinet: Cabinet[Note], store: MemoryStore) -> None:
+def test_what_did_not_change_is_not_written_again(cabinet: Cabinet[Note], store: KeyedStore) -> None:
     cabinet.put(b"k", Note("one"))
     commit(cabinet, store)
     cabinet.get(b"k")
@@ -137,7 +138,7 @@ def test_what_did_not_change_is_not_written_again(cabinet: Cabinet[Note], store:
 
 
 def test_a_deleted_object_is_gone_at_once_and_its_tombstone_is_written(
-    cabinet: Cabinet[Note], store: MemoryStore
+    cabinet: Cabinet[Note], store: KeyedStore
 ) -> None:
     cabinet.put(b"k", Note("one"))
     commit(cabinet, store)
@@ -149,10 +150,10 @@ def test_a_deleted_object_is_gone_at_once_and_its_tombstone_is_written(
     assert at_once is None
     assert written == {b"k": None}
     assert cabinet.get(b"k") is None
-    assert len(store) == 0
+    assert dict(store.items()) == {}
 
 
-def test_what_was_deleted_may_be_put_again(cabinet: Cabinet[Note], store: MemoryStore) -> None:
+def test_what_was_deleted_may_be_put_again(cabinet: Cabinet[Note], store: KeyedStore) -> None:
     cabinet.put(b"k", Note("one"))
     cabinet.delete(b"k")
     again = Note("two")
@@ -164,7 +165,7 @@ def test_what_was_deleted_may_be_put_again(cabinet: Cabinet[Note], store: Memory
 
 
 def test_the_cache_is_bounded_between_commits_and_never_loses_an_uncommitted_change(
-    cabinet: Cabinet[Note], store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    cabinet: Cabinet[Note], store: KeyedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shelves, "CACHED", 10)
     for number in range(25):
@@ -178,7 +179,7 @@ def test_the_cache_is_bounded_between_commits_and_never_loses_an_uncommitted_cha
     assert sum(one is other for one, other in zip(within, after, strict=True)) <= 10
 
 
-def test_everything_stored_is_found_after_a_restart(cabinet: Cabinet[Note], store: MemoryStore) -> None:
+def test_everything_stored_is_found_after_a_restart(cabinet: Cabinet[Note], store: KeyedStore) -> None:
     for number in range(3):
         cabinet.put(b"%d" % number, Note(str(number)))
     commit(cabinet, store)
@@ -222,7 +223,7 @@ def test_an_account_is_due_by_its_last_wake_at_and_once() -> None:
 
 
 def test_the_index_of_wakes_is_built_anew_from_what_was_committed() -> None:
-    store = MemoryStore()
+    store = KeyedStore(MemorySpace())
     shelf = accounts(store)
     for name, wake_at in (("a", 5), ("b", NEVER), ("c", 3)):
         shelf.put(account(name, wake_at))
@@ -287,7 +288,7 @@ def test_a_row_may_be_deleted_while_one_walks_over_them() -> None:
 
 
 def test_what_waits_is_the_same_and_in_the_same_order_after_a_restart() -> None:
-    store = MemoryStore()
+    store = KeyedStore(MemorySpace())
     shelf = waiting(store)
     made = rows(*(usage(account="a", meter="m", id=str(n)) for n in range(300)), pay(account="a"))
     for row in reversed(made):
@@ -311,7 +312,7 @@ def test_keys_of_several_parts_are_never_those_of_others() -> None:
 
 
 def test_payments_and_adjustments_are_remembered_by_account_and_id() -> None:
-    stores = MemoryStore(), MemoryStore()
+    stores = KeyedStore(MemorySpace()), KeyedStore(MemorySpace())
     payments = PaymentShelf(stores[0], SCHEMAS.codec("state-payment"))
     adjustments = AdjustmentShelf(stores[1], SCHEMAS.codec("state-adjustment"))
     payment = Payment("a", "p", paid=5)
@@ -329,7 +330,7 @@ def test_payments_and_adjustments_are_remembered_by_account_and_id() -> None:
 
 
 def test_all_versions_of_a_price_are_found_before_and_after_a_restart() -> None:
-    store = MemoryStore()
+    store = KeyedStore(MemorySpace())
     shelf = prices(store)
     versions = [price(version=version).price for version in (1, 2)]
     other = price(version=1, currency="EUR").price
@@ -348,7 +349,7 @@ def test_all_versions_of_a_price_are_found_before_and_after_a_restart() -> None:
 
 
 def test_the_lanes_state_survives_a_restart() -> None:
-    store = MemoryStore()
+    store = KeyedStore(MemorySpace())
     shelf = LaneShelf(store, SCHEMAS.codec("state-lane"))
     assert shelf.get() is None
 
@@ -385,7 +386,7 @@ def encoded() -> Callable[..., bytes]:
 
 
 def test_a_profile_is_read_fresh_then_from_its_topic(profile: Profile, encoded: Callable[..., bytes]) -> None:
-    store = ProfileStore(SCHEMAS)
+    store = ProfileStore(MemorySpace(), SCHEMAS)
     shelf = ProfileShelf(store, SCHEMAS.codec("account-profile"))
     shelf.put("a", profile)
     fresh = shelf.get("a")
@@ -404,7 +405,7 @@ def test_a_profile_is_read_fresh_then_from_its_topic(profile: Profile, encoded: 
 def test_what_is_no_profile_of_its_key_is_passed_over_and_changes_nothing(
     encoded: Callable[..., bytes],
 ) -> None:
-    store = ProfileStore(SCHEMAS)
+    store = ProfileStore(MemorySpace(), SCHEMAS)
     store.apply(b"a", encoded())
 
     for value in (b"", b"hello", encoded("b"), encoded()[:-1]):

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from streams.lanes import lane as lane_module
-from streams.lanes.job import Batch, Header, MemoryStore, Record, Store, Table, Times
+from streams.lanes.job import Batch, Header, KeyedStore, Record, Store, Table, Times
 from streams.lanes.lane import Fetch, Lane, Pace
+from streams.lanes.spaces import Keeper, MemorySpace
 from streams.lanes.transaction import Cluster, KeyValue, Offset
 
 DEADLINE_SECONDS = 5.0
@@ -90,13 +91,16 @@ class Producer:
     async def close(self) -> None:
         self.closed = True
 
-    async def commit(self, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, Offset]) -> None:
+    async def commit(
+        self, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, Offset]
+    ) -> dict[str, int]:
         self.waiting = True
         await self.gate.wait()
         self.waiting = False
         if self.fails:
             raise ConnectionError("fenced")
         self.commits.append(Committed({t: list(records) for t, records in writes.items()}, dict(offsets)))
+        return dict.fromkeys(writes, len(self.commits))
 
 
 class Fold:
@@ -141,12 +145,12 @@ class Job:
     barrier_topic: str | None = "ticks"
     left: int = 0
     """Chunks of work that an earlier owner left."""
-    store: MemoryStore = field(default_factory=MemoryStore)
+    store: KeyedStore = field(default_factory=lambda: KeyedStore(MemorySpace()))
     fold: Fold | None = None
 
     @property
     def tables(self) -> Sequence[Table]:
-        return (Table(name="counts", topic="counts-changelog", store=lambda: self.store),)
+        return (Table(name="counts", topic="counts-changelog", store=lambda space: self.store),)
 
     def open(self, lane: int, stores: Mapping[str, Store]) -> Fold:
         self.fold = Fold(self)
@@ -197,10 +201,11 @@ class World:
         self,
         cluster: Cluster,
         lane: int,
-        tables: Mapping[Table, Store],
+        keeper: Keeper,
+        tables: Mapping[str, Table],
         committed: Mapping[str, int],
-    ) -> int:
-        return 7
+    ) -> tuple[dict[str, Store], int]:
+        return {name: table.store(keeper.space(name)) for name, table in tables.items()}, 7
 
     def lane(self, job: Job, *, batch_records: int = 100, gather_seconds: float = 0.0) -> Lane:
         """Return lane 0, not yet running."""
