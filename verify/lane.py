@@ -4,7 +4,7 @@ Owns the bookkeeping of decisions; the decisions themselves are in replay.py, us
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from streams.settings import Settings
@@ -84,6 +84,8 @@ class Lane:
     settings: Settings
     dead_letters: Mapping[Place, frozenset[str]]
     """Reasons of the dead letters found, by their original's place. Asked only where the contract is open."""
+    settled_at: Callable[[Use | Money], int | None] = lambda item: None
+    """The lane time at which the outputs settle what waited. Asked only for which tick it was."""
     usage_head_removed: bool = False
     time: int | None = None
     periods_at: int | None = None
@@ -122,6 +124,11 @@ class Lane:
     def saw_dead(self, place: Place, *reasons: str) -> bool:
         """Return whether an input was found as a dead letter for one of these reasons."""
         return not self.dead_letters.get(place, frozenset()).isdisjoint(reasons)
+
+    def waits_on(self, item: Use | Money) -> bool:
+        """Return whether the outputs settle an item later than now."""
+        at = self.settled_at(item)
+        return at is not None and (self.time is None or at > self.time)
 
     def applied(self) -> None:
         """Count a record that took effect."""

@@ -3,7 +3,7 @@
 The journal gives the order only; what each record became is decided here and compared elsewhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from schemas.wire import Record as Content
 from streams import topics as names
@@ -14,6 +14,7 @@ from verify.books import Books, Found
 from verify.lane import Lane, Tally, Use
 from verify.pricing import Price
 from verify.report import Place
+from verify.settling import Settling
 from verify.topics import INPUTS, Log, Record, Topics
 
 TICK_AHEAD_MS = 60_000
@@ -25,10 +26,11 @@ def replay(topics: Topics, books: Books, settings: Settings) -> list[Lane]:
     reasons: Mapping[Place, frozenset[str]] = {
         origin: frozenset(f.content["reason"] for f in found) for origin, found in books.dead.items()
     }
+    settling = Settling(books)
     lanes = []
     for number in range(topics.lanes):
         removed = topics.log(names.USAGE.name, number).start > 0
-        lane = Lane(number, settings, reasons, usage_head_removed=removed)
+        lane = Lane(number, settings, reasons, settling.at, usage_head_removed=removed)
         for commit, found in enumerate(books.journal[number]):
             _fold_commit(lane, topics, found, commit)
         lanes.append(lane)
@@ -78,8 +80,9 @@ def _fold(lane: Lane, topics: Topics, topic: str, record: Record) -> None:
         return
     if topic == names.USAGE.name:
         usage.decide(lane, record.offset, record.timestamp, content)
-        if content["account_id"] in lane.waiting:
-            _retry(lane, content["account_id"])
+        waiting = lane.waiting.get(content["account_id"])
+        if waiting and any(isinstance(item, Money) for item in waiting):  # a reversal may wait for this event
+            _retry(lane, content["account_id"], surely=_none)
         return
     place = Place(topic, lane.number, record.offset)
     if topic in _MONEY and content["kind"] != "reversal":
@@ -132,7 +135,7 @@ def _decide_settings(lane: Lane, place: Place, content: Content) -> None:
     account.history.append((lane.time, content))
     lane.set_zone(account, content["zone"])
     lane.applied()
-    return _retry(lane, account_id)
+    return _retry(lane, account_id, surely=lambda item: True)
 
 
 def _decide_price(lane: Lane, place: Place, record: Record, content: Content) -> None:
@@ -153,7 +156,7 @@ def _decide_price(lane: Lane, place: Place, record: Record, content: Content) ->
     lane.rates.add(price)
     lane.applied()
     for account_id in list(lane.waiting):
-        _retry(lane, account_id)
+        _retry(lane, account_id, surely=lambda item: isinstance(item, Use) and item.meter == price.meter)
     return None
 
 
@@ -180,14 +183,26 @@ def _act_on_tick(lane: Lane, time: int) -> None:
 
 def _settle_what_waits(lane: Lane) -> None:
     for account_id in list(lane.waiting):
-        _retry(lane, account_id, at_tick=True)
+        _retry(lane, account_id, at_tick=True, surely=_none)
 
 
-def _retry(lane: Lane, account_id: str, *, at_tick: bool = False) -> None:
-    """Try once more what waits with an account; at a tick it is decided for good."""
+def _none(item: Use | Money) -> bool:
+    return False
+
+
+def _retry(
+    lane: Lane, account_id: str, *, at_tick: bool = False, surely: Callable[[Use | Money], bool]
+) -> None:
+    """Try once more what waits with an account; at a tick it is decided for good.
+
+    What is not `surely` settled now may have come after its tick was read, and then waits for the next.
+    """
     waiting = lane.waiting.pop(account_id, [])
     still: list[Use | Money] = []
     for item in waiting:
+        if not surely(item) and lane.waits_on(item):
+            still.append(item)
+            continue
         if isinstance(item, Money):
             done = money.retry(lane, item, at_tick=at_tick)
         else:

@@ -23,7 +23,7 @@ from producers.emitter import Emitter
 from producers.values import moment
 from schemas.wire import Record, fixed
 from streams import topic_admin
-from streams.lag import lanes_group, payments_group, wait_for_zero_lag
+from streams.lag import LagError, lanes_group, payments_group, wait_for_zero_lag
 from streams.settings import Settings
 from streams.topics import JOURNAL, LEDGER, USAGE
 from verify import check
@@ -70,6 +70,10 @@ class Process:
         identity.send(signal.SIGTERM)
         wait_until(lambda: not identity.is_alive(), f"the end of {self.log.stem}", seconds=60)
         self._owned.end()
+
+    def is_gone(self) -> bool:
+        """Tell whether it has ended."""
+        return not self._owned.is_alive()
 
     def said(self, words: str) -> int:
         """Return how often its log has these words."""
@@ -206,7 +210,6 @@ class Deployment:
         self.emitter = Emitter(self.settings, ticker="storm")
         self.journal = Journal(self.settings)
         self.journal.start()
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
 
     def __enter__(self) -> Self:
         return self
@@ -254,7 +257,13 @@ class Deployment:
     def settle(self, *, payments: bool = False) -> None:
         """Return once all that was sent is applied, and with payments all that followed from it."""
         groups = [lanes_group(self.settings)] + [payments_group(self.settings)] * payments
-        wait_for_zero_lag(self.settings, groups, DEADLINE_SECONDS)
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            try:
+                return wait_for_zero_lag(self.settings, groups, deadline - time.monotonic())
+            except LagError:  # a broker that has just come back refuses some questions for a moment
+                if time.monotonic() > deadline:
+                    raise
 
     def read(self) -> Topics:
         """Return all topics, at zero lag."""
@@ -272,7 +281,9 @@ class Deployment:
     def ends(self, topic: str) -> dict[int, int]:
         """Return where a topic's partitions end now, open transactions included."""
         name = self.settings.topic(topic)
-        asked = self._admin.list_offsets(
+        # A new client each time: a kept one asks with the leader epoch of before a broker's restart.
+        admin = AdminClient({"bootstrap.servers": self.settings.bootstrap_servers, "log_level": 0})
+        asked = admin.list_offsets(
             {TopicPartition(name, lane): OffsetSpec.latest() for lane in range(LANES)},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=20,

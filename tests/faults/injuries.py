@@ -125,14 +125,20 @@ class Injuries:
 
     @contextmanager
     def kill_payments(self) -> Iterator[None]:
-        """Kill the payment consumer when it has answered a part of the load's commands; start another."""
-        lanes = set(range(self.deployment.settings.lanes))
-        with self._aim(PAYMENTS.name, lanes) as has_written:
+        """Kill the payment consumer; start another when the load is sent."""
+        yield
+        self.deployment.payments[-1].kill()
+        self._injured("kill of the payment consumer", set())
+        self.deployment.start_payments()
+
+    @contextmanager
+    def kill_payments_while_answering(self) -> Iterator[None]:
+        """Kill the payment consumer when it has answered a part of the commands; start another."""
+        with self._aim(PAYMENTS.name, set(range(self.deployment.settings.lanes))) as has_written:
             yield
             wait_until(has_written, "a payment event", poll=0)
-            self.deployment.payments[-1].kill()
-            self._injured("kill of the payment consumer", set())
-            self.deployment.start_payments()
+            with self.kill_payments():
+                pass
 
     @contextmanager
     def broker(self, what: str, injure: Callable[[], None]) -> Iterator[None]:
