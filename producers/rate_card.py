@@ -6,7 +6,7 @@ field. Never guesses: unknown fields are refused, numbers are exact. No Kafka, n
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar, get_args
+from typing import NamedTuple, TypeVar, get_args
 
 from iso4217 import Currency
 
@@ -115,6 +115,15 @@ def price_of(record: Record) -> Price:
     return Price(**{**record, "model": Model(record["model"]), "tiers": tiers})
 
 
+class Place(NamedTuple):
+    """What of a version must rise, as far as it can be read, and where it stands."""
+
+    at_number: Node
+    at_valid: Node
+    number: int | None
+    valid_from: int | None
+
+
 class _Reader:
     """Walks the file once; a value that is wrong is reported and left out."""
 
@@ -149,12 +158,12 @@ class _Reader:
         if "versions" in fields and not versions:
             self.report(fields["versions"], "must list at least one version")
         read = [self.version(version, name, currency, unit) for version in versions]
-        self.rising([numbers for numbers, _ in read])
+        self.rising([place for place, _ in read])
         return [listed for _, listed in read if listed is not None]
 
     def version(
         self, node: Node, meter: str | None, currency: str | None, unit: str | None
-    ) -> tuple[tuple[Node, int | None, int | None], Listed | None]:
+    ) -> tuple[Place, Listed | None]:
         """Return (place, version, valid_from) as far as they can be read, and the price if it has no flaw."""
         before = len(self.problems)
         fields = node.fields(self.report, needed=VERSION_FIELDS, allowed=VERSION_OPTIONS)
@@ -172,7 +181,7 @@ class _Reader:
             self.report(node, "package_size is missing: how many units are in one package")
         if model not in {"package", None} and "package_size" in fields:
             self.report(fields["package_size"], f"belongs to a package price, and this one is {model}")
-        place = (fields.get("valid_from", node), number, valid_from)
+        place = Place(fields.get("version", node), fields.get("valid_from", node), number, valid_from)
         if len(self.problems) > before or None in (meter, currency, own_unit, number, valid_from):
             return place, None
         assert meter is not None and currency is not None and own_unit is not None  # noqa: PT018
@@ -233,15 +242,15 @@ class _Reader:
             steps.append({"up_to": up_to, "unit_price": unit_price or 0})
         return steps
 
-    def rising(self, versions: list[tuple[Node, int | None, int | None]]) -> None:
+    def rising(self, versions: list[Place]) -> None:
         """Report versions that do not rise, and ones that would be valid before an earlier one."""
         last_number: int | None = None
         last_valid: int | None = None
-        for node, number, valid_from in versions:
+        for at_number, at_valid, number, valid_from in versions:
             if number is not None and last_number is not None and number <= last_number:
-                self.report(node, f"version {number} must be above the one before it, {last_number}")
+                self.report(at_number, f"{number} must be above the one before it, {last_number}")
             if valid_from is not None and last_valid is not None and valid_from < last_valid:
-                self.report(node, "must not be before the version before it is valid")
+                self.report(at_valid, "must not be before the version before it is valid")
             last_number = last_number if number is None else number
             last_valid = last_valid if valid_from is None else valid_from
 
