@@ -1,6 +1,5 @@
 """`evergreen prices publish` on a real broker: a version once for ever, in every lane."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,8 +21,8 @@ SECOND = "      - {version: 2, valid_from: 2024-06-01T00:00Z, late: true, unit_p
 
 
 @pytest.fixture
-def shop(deploy: Deploy) -> Iterator[Deployment]:
-    yield deploy()
+def shop(deploy: Deploy) -> Deployment:
+    return deploy()
 
 
 def card(directory: Path, more: str = "", *, price: str = "0.01") -> str:
@@ -100,7 +99,9 @@ def test_what_the_lanes_refused_is_no_price_and_may_be_published_as_it_should_be
 
     assert [letter["reason"] for letter in shop.records("dead-letters")] == ["late_price", "late_price"]
     assert said.returncode == 1  # version 2 stands already
-    assert "version 1 is new, but 2 of api-calls in USD is published already: give it version 3" in said.stderr
+    assert (
+        "version 1 is new, but 2 of api-calls in USD is published already: give it version 3" in said.stderr
+    )
 
 
 def test_list_shows_what_is_in_force_at_a_time(shop: Deployment, tmp_path: Path) -> None:
@@ -127,8 +128,7 @@ def test_a_new_price_that_is_valid_at_once_must_say_so_but_a_published_one_may_g
     shop = deploy(clock="auto")
     soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat(timespec="seconds")
     line = f"      - {{version: 2, valid_from: '{soon}', unit_price: 0.02}}\n"
-    old = card(tmp_path).replace("card", "card")
-    shop.run("prices", "publish", old)
+    shop.run("prices", "publish", card(tmp_path))
 
     refused = shop.run("prices", "publish", card(tmp_path, line))
     shop.emit.emit(shop.emit.encoder.price(shop.schemas.decode(_second(shop), "price")[1] | {"late": False}))
