@@ -2,7 +2,21 @@
 
 import typer
 
-from cli import demo, emit, focus, lag, payments, simulate, stack, topics, verify, worker
+from cli import (
+    account,
+    dead_letters,
+    demo,
+    emit,
+    focus,
+    lag,
+    payments,
+    prices,
+    simulate,
+    stack,
+    topics,
+    verify,
+    worker,
+)
 
 app = typer.Typer(
     name="evergreen",
@@ -14,6 +28,9 @@ app = typer.Typer(
 app.add_typer(stack.app, name="stack")
 app.add_typer(topics.app, name="topics")
 app.add_typer(emit.app, name="emit")
+app.add_typer(prices.app, name="prices")
+app.add_typer(account.app, name="account")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
 app.command("payments")(payments.payments)

@@ -15,7 +15,7 @@ from streams import topics
 EVERY_PARTITION = -1
 """For prices and ticks, which are an input of each lane."""
 
-Headers = tuple[tuple[str, str], ...]
+Headers = tuple[tuple[str, str | bytes | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
