@@ -135,7 +135,7 @@ def test_every_setting_that_a_page_names_exists(page: Path) -> None:
 
 
 def test_every_dead_letter_reason_says_what_it_means_and_what_to_do() -> None:
-    (rows,) = tables(ROOT / "docs/domain/dead-letters.md")
+    (rows,) = (t for t in tables(ROOT / "docs/domain/dead-letters.md") if "it means" in t[0])
 
     assert [word(row["reason"]) for row in rows] == [reason.value for reason in Reason]
     assert all(row["it means"] and row["what to do"] for row in rows)
