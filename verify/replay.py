@@ -213,9 +213,14 @@ def _retry(
         lane.waiting[account_id] = still
 
 
+def _currency(lane: Lane, use: Use) -> str:
+    account = lane.accounts.get(use.account_id)
+    return account.currency if account is not None else lane.settings.default_currency
+
+
 def _retry_usage(lane: Lane, use: Use, *, at_tick: bool) -> bool:
-    if at_tick:
-        lane.open_account(use.account_id)
+    if at_tick and lane.rates.in_force(use.meter, _currency(lane, use), use.occurred_at) is not None:
+        lane.open_account(use.account_id)  # what cannot be priced opens no account
     if usage.charge(lane, use):
         lane.settled(use)
         return True
