@@ -82,5 +82,5 @@ def test_an_error_is_one_line_on_stderr_and_exit_code_1(state: Path, monkeypatch
 
     assert up.exit_code == 1
     assert up.stdout == ""
-    assert up.stderr.startswith("error: EVERGREEN_BOOTSTRAP_SERVERS=127.0.0.1:1: no Kafka answers there")
+    assert up.stderr.startswith("evergreen: EVERGREEN_BOOTSTRAP_SERVERS=127.0.0.1:1: no Kafka answers there")
     assert up.stderr.count("\n") == 1
