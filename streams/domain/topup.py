@@ -149,9 +149,12 @@ def on_settings(desk: Desk, account: Account) -> None:
 
 
 def awaits(account: Account, event: PaymentEvent) -> bool:
-    """Whether an event answers the pending command."""
+    """Whether an event answers the pending command, or is the success of one that was given up."""
     pending = account.top_up.pending
-    return pending is not None and event.kind in OUTCOMES and event.command_id == pending.command_id
+    if pending is not None and event.kind in OUTCOMES and event.command_id == pending.command_id:
+        return True
+    ended = account.top_up.ended  # money after all: it counts in its month again
+    return event.kind is PaymentKind.SUCCEEDED and any(e.command_id == event.command_id for e in ended)
 
 
 def on_payment(desk: Desk, account: Account, event: PaymentEvent) -> None:

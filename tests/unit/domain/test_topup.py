@@ -346,6 +346,21 @@ def test_where_the_gap_does_not_fit_the_limit_the_largest_multiple_does() -> Non
     assert [c.amount_minor for c in lane.commands] == [3_000]
 
 
+def test_money_of_a_command_that_was_given_up_counts_against_the_limit_whoever_tells_of_it_first() -> None:
+    lane = topping_up(amount_minor=5_000, monthly_limit_minor=8_000)
+    lane.send(usage(1))
+    (given_up,) = lane.commands
+    lane.send(answer(given_up, UNAVAILABLE))
+
+    lane.send(pay(5_000, id=f"pay-{given_up.command_id}"))  # the webhook, which names no command
+    lane.send(answer(given_up, PaymentKind.SUCCEEDED))
+    lane.send(usage(60))
+    lane.tick(START + HOUR)
+
+    assert lane.commands == [given_up]
+    assert decision(lane) == "monthly_limit"
+
+
 def test_a_target_takes_what_is_left_of_the_limit() -> None:
     lane = topping_up(amount_minor=None, target_minor=5_000, monthly_limit_minor=1_234)
 
