@@ -5,6 +5,7 @@ Owns which settings record is refused, and which tax rate is in force at a momen
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from iso4217 import Currency
@@ -61,6 +62,21 @@ class Account:
         rates = self.settings["tax_rates"] if self.settings else []
         valid = [r for r in rates if r["valid_from"] <= moment]
         return max(valid, key=lambda r: r["valid_from"])["rate"] if valid else None
+
+    def billed_in(self, moment: int, time: int | None, grace_ms: int) -> tuple[tuple[int, int], ...]:
+        """Return the (month, period) pairs that are right for a booking; a close ends all that had begun."""
+        pairs = self.zones.billed_in(moment, time, grace_ms)
+        closes = [at for at in self.closes if at is not None]
+        if not closes:
+            return pairs
+        running = self.zones.months_of(max(closes))
+        return tuple({(month, max(period, begun)) for month, period in pairs for begun in running})
+
+    @property
+    def closes(self) -> list[int | None]:
+        """The lane's times at which the account was closed."""
+        states = [(None, False), *((at, settings["closed"]) for at, settings in self.history)]
+        return [at for (_, before), (at, after) in pairwise(states) if after and not before]
 
     @property
     def revision(self) -> int:

@@ -112,7 +112,6 @@ class Lane:
     """Inputs that must be dead letters, with the reasons that are right."""
     folded: dict[str, int] = field(default_factory=dict)
     """Offset after the last that was folded, by input topic."""
-    unsupported_reversals: int = 0
     tally: Tally = field(default_factory=lambda: Tally(Place("lane-journal", 0, 0), 0))
     tallies: list[Tally] = field(default_factory=list)
 

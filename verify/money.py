@@ -16,7 +16,7 @@ BOOKED_AS = {
 }
 FINAL = frozenset({"succeeded", "failed", "unavailable", "refused", "cancelled"})
 """Answers after which a command is no longer pending."""
-REFUSALS = ("bad_adjustment", "adjustment_conflict", "id_conflict", "too_old")
+REFUSALS = ("id_conflict", "too_old", "unknown_event", "already_reversed")
 """Reasons for which a reversal may be refused; the contract names no word for each."""
 
 
@@ -79,12 +79,11 @@ def decide_adjustment(lane: Lane, place: Place, content: Content) -> None:
     """Decide one adjustment."""
     account = lane.accounts.get(content["account_id"])
     kind = content["kind"]
-    if kind == "reversal" and lane.saw_dead(place, "unsupported_reversal"):
-        lane.unsupported_reversals += 1
-        return lane.dead(place, "unsupported_reversal")
+    if (content["usage"] is None) == (kind == "reversal"):
+        return lane.dead(place, "bad_adjustment")
     if kind == "reversal":
         amount = 0
-        if content["usage"] is None:
+        if content["amount"] is not None or not content["adjustment_id"]:
             return lane.dead(place, "bad_adjustment")
     else:
         amount = content["amount"] or 0
@@ -113,7 +112,13 @@ def decide_adjustment(lane: Lane, place: Place, content: Content) -> None:
 
 def retry(lane: Lane, money: Money, *, at_tick: bool) -> bool:
     """Try once more what waited for its account or usage event; False while it goes on waiting."""
-    account = lane.open_account(money.account_id) if at_tick else lane.accounts.get(money.account_id)
+    account = lane.accounts.get(money.account_id)
+    if account is None and at_tick and money.kind == "reversal":  # a correction of nothing opens no account
+        del lane.seen_money[name_of(money)]
+        lane.settled(money, *REFUSALS)
+        return True
+    if account is None and at_tick:
+        account = lane.open_account(money.account_id)
     if account is None:
         return False
     if account.currency != money.content["currency"]:
@@ -152,7 +157,7 @@ def book(lane: Lane, account: Account, money: Money) -> tuple[str, ...] | None:
             answers = lane.outcomes.setdefault(money.content["command_id"], [])
             answers.append(("succeeded", lane.time))
     money.booked_at, money.time_unsure = lane.time, lane.time_unsure
-    money.billed = account.zones.billed_in(money.occurred_at, lane.periods_at, lane.grace_ms)
+    money.billed = account.billed_in(money.occurred_at, lane.periods_at, lane.grace_ms)
     account.booked = True
     lane.money.append(money)
     if money.kind in {"payment", "dispute"}:

@@ -117,7 +117,9 @@ def _no_time_for_money(lane: Lane, record: Record, content: Content) -> str | No
 def _decide_settings(lane: Lane, place: Place, content: Content) -> None:
     account_id = content["account_id"]
     account = lane.accounts.get(account_id)
-    other_currency = account is not None and account.booked and account.currency != content["currency"]
+    other_currency = account is not None and account.currency != content["currency"]
+    if account is not None and not account.booked:  # refused only where it was asked to top up before
+        other_currency = other_currency and lane.saw_dead(place, "currency_mismatch")
     refusals = ("bad_settings", "currency_mismatch") if other_currency else ("bad_settings",)
     doubtful = other_currency or settings_may_be_bad(content)
     if account is not None and content["revision"] <= account.revision:
@@ -146,7 +148,8 @@ def _decide_price(lane: Lane, place: Place, record: Record, content: Content) ->
         return lane.dead(place, "bad_price")
     price = Price.of(content)
     known = lane.rates.by_version.get((price.meter, price.currency, price.version))
-    too_late = lane.time is not None and not price.late and price.valid_from < lane.time + rates.NOTICE_MS
+    published = lane.time if lane.settings.clock == "manual" else record.timestamp
+    too_late = published is not None and not price.late and price.valid_from < published + rates.NOTICE_MS
     if known is not None and known == price:
         return lane.duplicate()
     if known is not None:
@@ -198,6 +201,7 @@ def _retry(
     What is not `surely` settled now may have come after its tick was read, and then waits for the next.
     """
     waiting = lane.waiting.pop(account_id, [])
+    waiting.sort(key=lambda item: isinstance(item, Money) and item.kind == "reversal")  # after their events
     still: list[Use | Money] = []
     for item in waiting:
         if not surely(item) and lane.waits_on(item):

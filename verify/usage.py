@@ -75,7 +75,7 @@ def charge(lane: Lane, use: Use) -> bool:
     use.tax_rate = account.tax_rate(use.occurred_at)
     use.booked_at = lane.time
     use.time_unsure = lane.time_unsure
-    use.billed = account.zones.billed_in(use.occurred_at, lane.periods_at, lane.grace_ms)
+    use.billed = account.billed_in(use.occurred_at, lane.periods_at, lane.grace_ms)
     account.booked = True
     return True
 

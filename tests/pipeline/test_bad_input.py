@@ -120,9 +120,12 @@ def test_a_bad_input_is_one_dead_letter_as_it_came_with_its_reason(case: Bad, ou
 
     assert [letter["reason"] for letter in letters] == [case.reason]
     (letter,) = letters
-    assert (letter["key"], letter["value"]) == (original.key, original.value)
+    is_personal = letter["topic"] == "account-profiles"  # stands in its own topic and nowhere else
+    assert (letter["key"], letter["value"]) == (original.key, None if is_personal else original.value)
     assert letter["timestamp"] == original.timestamp
-    assert tuple((h["name"], h["value"]) for h in letter["headers"]) == original.headers
+    assert tuple((h["name"], h["value"]) for h in letter["headers"]) == (
+        () if is_personal else original.headers
+    )
     assert letter["detail"]
 
 

@@ -9,6 +9,7 @@ from verify import periods
 from verify.accounts import Account, exponent_of
 from verify.books import Found
 from verify.evidence import Evidence
+from verify.lane import Lane
 from verify.pricing import UNIT, half_even, to_minor
 from verify.report import Check
 from verify.wording import amount, moment
@@ -188,7 +189,7 @@ def check_dates(evidence: Evidence, invoice: Found, result: Check) -> None:
     index = periods.index_of(content["period"])
     zones = account.zones
     start, end = content["period_start"], content["period_end"]
-    if content["zone"] not in zones.of(index) or not _borders_fit(account, index, start, end):
+    if content["zone"] not in zones.of(index) or not _borders_fit(account, lane, index, start, end):
         result.fail(
             "a period is a calendar month of the account's zone",
             account=account_id,
@@ -204,7 +205,7 @@ def check_dates(evidence: Evidence, invoice: Found, result: Check) -> None:
     at = bisect_left(lane.acted, end + evidence.grace_ms)
     first = lane.acted[at] if at < len(lane.acted) else None
     issued = content["issued_at"]
-    right = issued == first or (closed and issued in _closed_at(account))
+    right = issued == first or (closed and issued in _closed_at(account, lane))
     if not right and evidence.topics.log(names.TICKS.name, lane.number).start > 0:
         right = first is not None and end + evidence.grace_ms <= issued <= first  # not all times are known
     if not right:
@@ -221,15 +222,18 @@ def _moments(moments: set[int]) -> str:
     return " or ".join(moment(m) for m in sorted(moments))
 
 
-def _borders_fit(account: Account, index: int, start: int, end: int) -> bool:
-    closed_at = _closed_at(account)
+def _borders_fit(account: Account, lane: Lane, index: int, start: int, end: int) -> bool:
+    closed_at = _closed_at(account, lane)
     starts, ends = account.zones.borders(index - 1), account.zones.borders(index)
     return (start in starts or start in closed_at) and (end in ends or end in closed_at)
 
 
-def _closed_at(account: Account) -> set[int]:
-    """Return the lane's times at which the account was closed: its last period ends then."""
-    return {time for time, settings in account.history if settings["closed"] and time is not None}
+def _closed_at(account: Account, lane: Lane) -> set[int]:
+    """Return the lane's times at which the account was closed: its running period ends then.
+
+    Closed before the lane's first tick, it ends at that.
+    """
+    return {time if time is not None else lane.acted[0] for time in account.closes if time or lane.acted}
 
 
 def check_credit_notes(evidence: Evidence, account_id: str, result: Check) -> None:

@@ -213,7 +213,7 @@ class History:
         price = {"late": False, "package_size": None, "free_allowance": None, "unit": "call", **content}
         key = "{meter}/{currency}/{version}".format(**price).encode()
         for lane in range(LANES):
-            self.take(self.put("prices", lane, price, key, at("2026-01-01T00:00")), outcome)
+            self.take(self.put("prices", lane, price, key, at("2025-12-31T00:00")), outcome)
 
     def settle(self, account_id: str, outcome: str) -> None:
         """Note in the commit of the account's lane that one of its waiting inputs was decided."""
@@ -457,8 +457,7 @@ def row(  # noqa: PLR0917 - a row of figures is read in one line
         "invoiced_quantity": 0,
         "invoiced_amount": 0,
         "invoiced_tax": 0,
-        "invoice": 0,
-        "invoice_period": 0,
+        "parts": [],
     }
 
 

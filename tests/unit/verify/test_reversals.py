@@ -82,6 +82,7 @@ def credit_note() -> Content:
         "customer": None,
         "lines": [
             {
+                "month": "2026-01",
                 "meter": "api-calls",
                 "price_version": 1,
                 "quantity": pico("1500"),
