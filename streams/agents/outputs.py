@@ -109,6 +109,9 @@ def account_balance(b: AccountBalance) -> Record:
         "top_up": b.top_up,
         "pending_minor": b.pending_minor,
         "as_of": b.as_of,
+        "revision": b.revision,
+        "by_default": b.by_default,
+        "refundable_minor": b.refundable_minor,
     }
 
 
@@ -205,6 +208,7 @@ def credit_note(c: CreditNote) -> Record:
         "customer": None if c.customer is None else party(c.customer),
         "lines": [
             {
+                "month": label(n.month),
                 "meter": n.meter,
                 "price_version": n.price_version,
                 "quantity": n.quantity,
@@ -236,16 +240,20 @@ def notification(n: Notification) -> Record:
 
 
 def dead_letter(d: DeadLetter) -> Record:
-    """Return a DeadLetter's record."""
+    """Return a DeadLetter's record; that of a profile without value and headers.
+
+    They may hold personal data, which no topic but account-profiles itself ever holds: there it stands.
+    """
     origin = d.origin
+    is_personal = origin.topic == topics.PROFILES.name
     return {
         "topic": origin.topic,
         "partition": origin.partition,
         "offset": origin.offset,
         "timestamp": origin.timestamp,
         "key": origin.key,
-        "value": origin.value,
-        "headers": [{"name": name, "value": value} for name, value in origin.headers],
+        "value": None if is_personal else origin.value,
+        "headers": [] if is_personal else [{"name": name, "value": value} for name, value in origin.headers],
         "reason": d.reason.value,
         "detail": d.detail,
         "account_id": d.account_id,

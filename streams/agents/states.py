@@ -13,6 +13,7 @@ from streams.domain.account import (
     Ended,
     LaneState,
     MonthRow,
+    Part,
     Payment,
     Pending,
     Period,
@@ -54,6 +55,7 @@ def account_record(a: Account) -> Record:
         "overdraft_minor": a.overdraft_minor,
         "closed": a.closed,
         "closed_at": a.closed_at,
+        "cut_at": a.cut_at,
         "balance": a.balance,
         "opening": a.opening,
         "entries": a.entries,
@@ -70,6 +72,7 @@ def account_record(a: Account) -> Record:
                 "meter": meter,
                 "version": version,
                 "rate": rate,
+                "number": r.number,
                 "quantity": r.quantity,
                 "amount": r.amount,
                 "tax": r.tax,
@@ -77,11 +80,11 @@ def account_record(a: Account) -> Record:
                 "invoiced_quantity": r.invoiced_quantity,
                 "invoiced_amount": r.invoiced_amount,
                 "invoiced_tax": r.invoiced_tax,
-                "invoice": r.invoice,
-                "invoice_period": r.invoice_period,
+                "parts": [asdict(part) for part in r.parts],
             }
             for (month, meter, version, rate), r in a.rows.items()
         ],
+        "rows_made": a.rows_made,
         "top_up": _top_up_record(a.top_up),
     }
 
@@ -104,6 +107,7 @@ def account_of(r: Record) -> Account:
         overdraft_minor=r["overdraft_minor"],
         closed=r["closed"],
         closed_at=r["closed_at"],
+        cut_at=r["cut_at"],
         balance=r["balance"],
         opening=r["opening"],
         entries=r["entries"],
@@ -124,6 +128,7 @@ def account_of(r: Record) -> Account:
         },
         rows={
             (w["month"], w["meter"], w["version"], w["rate"]): MonthRow(
+                w["number"],
                 w["quantity"],
                 w["amount"],
                 w["tax"],
@@ -131,11 +136,11 @@ def account_of(r: Record) -> Account:
                 w["invoiced_quantity"],
                 w["invoiced_amount"],
                 w["invoiced_tax"],
-                w["invoice"],
-                w["invoice_period"],
+                [Part(**part) for part in w["parts"]],
             )
             for w in r["rows"]
         },
+        rows_made=r["rows_made"],
         top_up=_top_up(r["top_up"]),
     )
 

@@ -1,7 +1,7 @@
 """What a lane remembers of one account and of its payments: plain state, one owner, changed in place.
 
 Owns the shape only. Balances change in ledger.py alone. Underscored fields are worked out from the
-others when an account is first touched (prepare() in book.py) and are not stored.
+others when an account is first touched (prepare() in standing.py) and are not stored.
 """
 
 from dataclasses import dataclass, field
@@ -19,14 +19,31 @@ NEVER = 2**62
 NO_TIME = -(2**62)
 """The time of a lane before its first tick: earlier than any."""
 
+ROW_NUMBERS = 65_000
+"""Rows of an account are numbered in a circle of so many, which is more than it has at any time."""
+
 RowKey = tuple[int, str, int, int | None]
 """Month of occurred_at, meter, price version, tax rate (None: untaxed)."""
+
+
+@dataclass(slots=True)
+class Part:
+    """What one invoice carried of a month's row, less what was credited of it since."""
+
+    invoice: int
+    """The invoice's sequence number."""
+    period: int
+    quantity: int
+    amount: int
+    tax: int
 
 
 @dataclass(slots=True)
 class MonthRow:
     """One month of one meter at one price version and tax rate: what was counted, and what was invoiced."""
 
+    number: int
+    """Names the row in its account, from 0 to ROW_NUMBERS - 1; remembered with each event that it counts."""
     quantity: int = 0
     amount: int = 0
     """P(quantity)."""
@@ -37,10 +54,8 @@ class MonthRow:
     invoiced_quantity: int = 0
     invoiced_amount: int = 0
     invoiced_tax: int = 0
-    invoice: int = 0
-    """Sequence number of the last invoice that carried the row; 0: none."""
-    invoice_period: int = 0
-    """Its period."""
+    parts: list[Part] = field(default_factory=list)
+    """The invoices that carried it, in order; they add up to what was invoiced."""
 
 
 @dataclass(slots=True)
@@ -107,7 +122,7 @@ class TopUp:
     """What commands made in `month` (account's zone) took or may still take."""
     ended: list[Ended] = field(default_factory=list)
     told_month: int = EVER
-    """Month and limit of the last monthly_limit_reached."""
+    """Month of the last monthly_limit_reached, and the limit when it was last reached."""
     told_limit: int = 0
     decision: str = "off"
     """Why there is or is not a top-up now: a word of topup.Decision."""
@@ -136,6 +151,9 @@ class Account:
     overdraft_minor: int = 0
     closed: bool = False
     closed_at: int | None = None
+    """Lane time at which the close ended the running period; None: open, or closed and not ended yet."""
+    cut_at: int | None = None
+    """Where the last close cut a period in two: what is left of that month begins there."""
     balance: int = 0
     opening: int = 0
     """Balance at the start of the first open period: the closing balance of the last invoice."""
@@ -151,6 +169,8 @@ class Account:
     """First lane time at which a changed status may be mailed."""
     periods: dict[int, Period] = field(default_factory=dict)
     rows: dict[RowKey, MonthRow] = field(default_factory=dict)
+    rows_made: int = 0
+    """How many rows there ever were."""
     top_up: TopUp = field(default_factory=TopUp)
 
     calendar: Calendar | None = field(default=None, compare=False, repr=False)
@@ -211,7 +231,7 @@ class Adjusted:
     content: bytes
     """Digest of what it said."""
     entry: int
-    """Number of its ledger entry."""
+    """Number of its (first) ledger entry."""
 
 
 @dataclass(slots=True)

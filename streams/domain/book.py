@@ -7,11 +7,10 @@ to `outputs`. No clock, no I/O, no randomness: state and outputs are a function 
 from collections import Counter
 from typing import assert_never
 
-from streams.domain import adjustments, closing, opening, payments, pricing, settings, standing, usage
-from streams.domain.account import NO_TIME, Account, Waiting
+from streams.domain import adjustments, closing, payments, pricing, settings, standing, usage, waiting
+from streams.domain.account import NO_TIME, Account
 from streams.domain.desk import Desk, Policy
 from streams.domain.events import (
-    AccountEvent,
     AccountSettings,
     Adjustment,
     Event,
@@ -40,6 +39,7 @@ class Book:
     def __init__(self, policy: Policy, shelves: Shelves) -> None:
         """The shelves hold the restored state; the book reads the lane's time and rate cards from them."""
         self._desk = Desk(policy, shelves)
+        waiting.restore(self._desk)
         self.outputs: list[Output] = self._desk.outputs
         """What was said, in order. The caller takes it and clears it (outputs.clear()) at each commit."""
 
@@ -73,11 +73,14 @@ class Book:
 
     def apply(self, event: Event) -> Outcome | Rejected:
         """Apply one input in the lane's order; bad input comes back as Rejected and changes nothing."""
-        if type(event) is UsageEvent:  # the hot path
-            return usage.apply(self._desk, event)
+        if isinstance(event, UsageEvent):  # the hot path
+            outcome = usage.apply(self._desk, event)
+            if self._desk.awaited and outcome is Outcome.APPLIED:
+                account = self._account(event.account_id)
+                assert account is not None
+                waiting.follow(self._desk, account, event)
+            return outcome
         match event:
-            case UsageEvent():
-                return usage.apply(self._desk, event)
             case PaymentEvent():
                 return payments.flaw(self._desk, event) or self._on_account(event)
             case Adjustment():
@@ -130,6 +133,7 @@ class Book:
             )
             opening_balance += period.received - period.charges - period.tax
         pending = account.top_up.pending
+        left = max(0, account.balance) // account.minor
         return AccountBalance(
             account_id=account.account_id,
             currency=account.currency,
@@ -140,6 +144,9 @@ class Book:
             top_up=account.top_up.decision,
             pending_minor=pending.amount_minor if pending else None,
             as_of=self._desk.now,
+            revision=account.revision,
+            by_default=account.by_default,
+            refundable_minor=left if account.closed else None,
         )
 
     def _account(self, account_id: str) -> Account | None:
@@ -153,28 +160,37 @@ class Book:
         return account
 
     def _on_account(self, event: PaymentEvent | Adjustment) -> Outcome | Rejected:
-        """Apply money to its account, or let it wait for one."""
-        account = self._account(event.account_id)
-        if account is not None:
-            return _apply_money(self._desk, account, event)
-        for row in self._desk.shelves.waiting.of_account(event.account_id):
-            again = _again(row.event, event)
+        """Apply money to its account, or let it wait: for its account, a reversal for its usage event."""
+        desk, account = self._desk, self._account(event.account_id)
+        if account is None or isinstance(event, Adjustment):
+            again = waiting.again(desk, event)
             if again is not None:
                 return again
-        self._desk.shelves.waiting.put(self._desk.waiting(event))
-        return Outcome.WAITING
+        if account is None:
+            return waiting.hold(desk, event)
+        if isinstance(event, PaymentEvent):
+            return payments.apply(desk, account, event)
+        outcome = adjustments.apply(desk, account, event)
+        return waiting.hold(desk, event) if outcome is Outcome.WAITING else outcome
 
     def _settings(self, event: AccountSettings) -> Outcome | Rejected:
         flaw = settings.flaw(self._desk, event)
         if flaw is not None:
             return flaw
         outcome = settings.apply(self._desk, self._account(event.account_id), event)
-        if outcome is Outcome.APPLIED:
-            for row in self._desk.shelves.waiting.of_account(event.account_id):
-                self._retry(row)
+        account = self._account(event.account_id)
+        if outcome is Outcome.APPLIED and account is not None:
+            waiting.retry_all(self._desk, account)
         return outcome
 
     def _price(self, event: PricePublished) -> Outcome | Rejected:
+        """Take in a price version that was published in time.
+
+        In time by its own record's Kafka timestamp, not by the lane's time: else a price published an hour
+        ahead is late for a lane that was down, a late one is in time for a lane that works off a backlog,
+        and the lanes' prices differ for good. (Where ticks are set by hand the broker's time is another
+        time than that of the prices; there the lane's time decides.)
+        """
         desk, price = self._desk, event.price
         flaw = pricing.flaw(price, desk.policy.minor_digits)
         if flaw is not None:
@@ -185,12 +201,15 @@ class Book:
                     return Outcome.DUPLICATE
                 detail = f"version {price.version} was published with other content"
                 return Rejected(reason=Reason.PRICE_CONFLICT, detail=detail)
-        if not price.late and price.valid_from < desk.time + pricing.NOTICE_MS:
-            detail = f"valid from {price.valid_from}, read at {desk.time}, and not marked as late"
+        published_at = desk.time if desk.policy.manual_clock else event.origin.timestamp
+        if not price.late and price.valid_from < published_at + pricing.NOTICE_MS:
+            detail = f"valid from {price.valid_from}, published at {published_at}, and not marked as late"
             return Rejected(reason=Reason.LATE_PRICE, detail=detail)
         desk.add_price(price)
         for row in desk.shelves.waiting.of_meter(price.meter):
-            self._retry(row)
+            account = self._account(row.event.account_id)
+            if account is not None:
+                waiting.retry(desk, account, row)
         return Outcome.APPLIED
 
     def _tick(self, event: Tick) -> Outcome | Rejected:
@@ -207,91 +226,8 @@ class Book:
                 "a tick was acted on while accounts were due at the one before: work() first"
             )
         before, desk.time = desk.time, max(desk.time, event.time)
-        for row in desk.shelves.waiting.all():
-            if event.covers(row.event.origin):
-                self._settle(row, before)
+        waiting.settle(desk, event, before)
         desk.forget_before = max(desk.forget_before, desk.time - desk.policy.max_age_ms)
         desk.seen.forget(desk.forget_before)
         desk.keep_lane()
         return Outcome.APPLIED
-
-    def _retry(self, row: Waiting) -> None:
-        """Apply a waiting event whose account or price may have come; else it waits on."""
-        account = self._account(row.event.account_id)
-        if account is not None:
-            self._end(row, _apply_waiting(self._desk, account, row.event))
-
-    def _settle(self, row: Waiting, before: int) -> None:
-        """End the waiting of an event: open its account by default, or make it a dead letter.
-
-        Its account is opened as of the tick before, so that usage that was waiting when this tick
-        was read still finds its month open.
-        """
-        desk, event = self._desk, row.event
-        account = desk.accounts.get(event.account_id)
-        if account is None:
-            hopeless = self._without_account(event)
-            if hopeless is not None:
-                self._end(row, hopeless)
-                return
-            account = opening.open_by_default(desk, event.account_id, before)
-        elif account.calendar is None:
-            standing.prepare(desk, account)
-        outcome = _apply_waiting(desk, account, event)
-        if outcome is None:
-            outcome = Rejected(reason=Reason.NO_PRICE, detail=f"no price in {account.currency} came in time")
-        self._end(row, outcome)
-
-    def _without_account(self, event: AccountEvent) -> Rejected | None:
-        """Return why an event cannot even open an account by default, or None."""
-        currency = self._desk.policy.default_currency
-        if isinstance(event, UsageEvent):
-            card = self._desk.card(event.meter, currency)
-            if card is None or card.at(event.occurred_at) is None:
-                return Rejected(reason=Reason.NO_PRICE, detail=f"no account, and no price in {currency}")
-        elif event.currency != currency:
-            detail = f"no account, and {event.currency} is not the default currency {currency}"
-            return Rejected(reason=Reason.CURRENCY_MISMATCH, detail=detail)
-        return None
-
-    def _end(self, row: Waiting, outcome: Outcome | Rejected | None) -> None:
-        """Take a waiting event off its shelf, unless it waits on (None)."""
-        desk = self._desk
-        if outcome is None:
-            return
-        desk.shelves.waiting.delete(row)
-        if isinstance(outcome, Rejected):
-            if isinstance(row.event, UsageEvent):
-                usage.forget(desk, row.event)
-            desk.bury(row.event, outcome)
-        elif outcome is not Outcome.WAITING:  # one that waits on in its payment is settled there
-            desk.settled_applied += 1
-
-
-def _apply_money(desk: Desk, account: Account, event: PaymentEvent | Adjustment) -> Outcome | Rejected:
-    if isinstance(event, PaymentEvent):
-        return payments.apply(desk, account, event)
-    return adjustments.apply(desk, account, event)
-
-
-def _apply_waiting(desk: Desk, account: Account, event: AccountEvent) -> Outcome | Rejected | None:
-    """Apply an event that waited; None: it still has no price."""
-    if not isinstance(event, UsageEvent):
-        return _apply_money(desk, account, event)
-    card = desk.card(event.meter, account.currency)
-    if card is None:
-        return None
-    refused = usage.charge(desk, account, event, card)
-    if refused is None:
-        return Outcome.APPLIED
-    return None if refused.reason is Reason.NO_PRICE else refused
-
-
-def _again(known: AccountEvent, event: PaymentEvent | Adjustment) -> Outcome | Rejected | None:
-    """Return what an event is where this one waits already: duplicate, conflict, or None: another."""
-    if isinstance(known, PaymentEvent) and isinstance(event, PaymentEvent):
-        return Outcome.DUPLICATE if payments.same(known, event) else None
-    if isinstance(known, Adjustment) and isinstance(event, Adjustment):
-        same = known.adjustment_id == event.adjustment_id
-        return adjustments.again(adjustments.content(known), event) if same else None
-    return None

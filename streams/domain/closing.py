@@ -1,19 +1,50 @@
-"""Waking an account: whatever its lane's time made due since it was last looked at, and before anything
-else touches it. So what an account does never depends on where a sweep stands or a batch ends.
+"""Closing periods: those that are over, when their account wakes; the running one, when it is closed.
+
+Waking does whatever the lane's time made due since the account was last looked at, before anything else
+touches it. So what an account does never depends on where a sweep stands or a batch ends.
 """
 
 from streams.domain import invoice, ledger, standing, topup
-from streams.domain.account import Account
+from streams.domain.account import NO_TIME, Account
 from streams.domain.desk import Desk
+from streams.domain.outputs import EntryKind
 
 
 def wake(desk: Desk, account: Account) -> None:
     """Close the due periods, mail the status that stands, let a waiting top-up act."""
     if desk.time >= account.closes_at:
         _close_periods(desk, account)
+    if account.closed and account.closed_at is None:
+        end_account(desk, account)  # closed by settings before the lane had a time
     standing.mail_status(desk, account)
     topup.on_tick(desk, account)
     standing.settle(desk, account)
+
+
+def end_account(desk: Desk, account: Account) -> None:
+    """End a closed account's running period at the lane's time, and write off what is below a minor unit.
+
+    Every open period that has begun gets its document now, one in its grace hour too: what comes later for
+    these months is in a second document of the running month, at its end. The balance is whole minor units
+    then, towards 0; the customer loses, or is let off, less than one. Before the lane's first tick there is
+    no instant at which to end anything: it is done at that tick.
+    """
+    assert account.calendar is not None
+    if desk.time == NO_TIME:
+        return
+    account.closed_at = desk.time
+    fraction = abs(account.balance) % account.minor
+    if fraction:
+        amount = -fraction if account.balance > 0 else fraction
+        ledger.move(desk, account, EntryKind.WRITE_OFF, amount, desk.time, shown_as="")
+    running = max(account.first_open, account.calendar.month_of(desk.time))
+    ledger.check(account)
+    for period in sorted(account.periods):
+        if period <= running:
+            invoice.write(desk, account, period, account.periods.pop(period), until=desk.time)
+    account.first_open, account.cut_at = running, desk.time
+    ledger.check(account)
+    standing.set_closing(desk, account)
 
 
 def _close_periods(desk: Desk, account: Account) -> None:

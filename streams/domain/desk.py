@@ -39,6 +39,7 @@ class Desk:
 
     __slots__ = (
         "accounts",
+        "awaited",
         "cards",
         "changed",
         "decisions",
@@ -64,6 +65,8 @@ class Desk:
         self.forget_before: int = self.lane.forget_before
         self.cards: dict[str, dict[str, RateCard]] = {}
         """Rate cards read so far, by currency and meter."""
+        self.awaited: dict[tuple[str, str, str], list[Waiting]] = {}
+        """Reversals that wait for a usage event, by its account, source and id: in step with the shelf."""
         self.outputs: list[Output] = []
         self.changed: dict[str, Account] = {}
         """Accounts touched since balances() was asked for."""

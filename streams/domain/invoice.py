@@ -1,13 +1,15 @@
 """The documents of one closing period, from the account's state: invoice, credit notes, invoice_ready.
 
-A line carries what of a month's row no earlier document carried. Where that lowers what was invoiced
-it is credited: its own credit note, shown under received. Closes nothing; closing.py says when.
+A line carries what of a month's row no earlier document carried: late usage and reversals of one row
+together, since which came first must not show. Where that lowers what was invoiced it is credited: a credit
+note for each invoice that carried the row, from the first on, none for more than it carried; shown under
+received. Closes nothing; closing.py says when.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from streams.domain.account import Account, MonthRow, Period, RowKey
+from streams.domain.account import Account, MonthRow, Part, Period, RowKey
 from streams.domain.desk import Desk
 from streams.domain.money import half_even
 from streams.domain.outputs import (
@@ -26,9 +28,17 @@ from streams.domain.pricing import Rating
 from streams.domain.reasons import InvariantBroken
 
 
-def write(desk: Desk, account: Account, period: int, totals: Period) -> None:
-    """Write the documents of a period and make its closing balance the next opening."""
+def write(desk: Desk, account: Account, period: int, totals: Period, *, until: int | None = None) -> None:
+    """Write the documents of a period and make its closing balance the next opening.
+
+    `until` ends it early, where its account is closed; one that was cut so before begins at the cut.
+    """
     assert account.calendar is not None
+    start, end = account.calendar.start(period), account.calendar.end(period)
+    if account.cut_at is not None:
+        start = max(start, account.cut_at)
+    if until is not None:
+        end = min(end, until)
     account.invoices += 1
     due = [(key, row) for key, row in account.rows.items() if key[0] <= period and row.charges]
     due.sort(key=lambda item: _order(item[0], period))
@@ -60,8 +70,8 @@ def write(desk: Desk, account: Account, period: int, totals: Period) -> None:
         number=number(account, account.invoices),
         sequence=account.invoices,
         period=period,
-        period_start=account.calendar.start(period),
-        period_end=account.calendar.end(period),
+        period_start=start,
+        period_end=end,
         zone=account.calendar.zone_of(period),
         issued_at=desk.time,
         currency=account.currency,
@@ -109,7 +119,14 @@ def _lowers(row: MonthRow) -> bool:
 
 def _mark_invoiced(row: MonthRow, sequence: int, period: int) -> None:
     if not _lowers(row):
-        row.invoice, row.invoice_period = sequence, period
+        part = Part(
+            sequence,
+            period,
+            row.quantity - row.invoiced_quantity,
+            row.amount - row.invoiced_amount,
+            row.tax - row.invoiced_tax,
+        )
+        row.parts.append(part)
     row.invoiced_quantity, row.invoiced_amount, row.invoiced_tax = row.quantity, row.amount, row.tax
     row.charges = 0
 
@@ -129,7 +146,7 @@ def _line(desk: Desk, account: Account, key: RowKey, row: MonthRow) -> InvoiceLi
         amount_minor=half_even(amount, account.minor),
         tax_rate=rate,
         tax=row.tax - row.invoiced_tax,
-        tiers=() if row.invoiced_quantity else rating.tiers(row.quantity),
+        tiers=rating.tiers(row.quantity, row.invoiced_quantity),
     )
 
 
@@ -145,27 +162,26 @@ def _credit(
     desk: Desk, account: Account, period: int, customer: Party | None, rows: list[tuple[RowKey, MonthRow]]
 ) -> list[CreditNote]:
     """Return one credit note for each invoice that is corrected."""
-    by_invoice: dict[int, list[tuple[RowKey, MonthRow]]] = defaultdict(list)
-    for item in rows:
-        by_invoice[item[1].invoice].append(item)
+    by_invoice: dict[tuple[int, int], list[CreditLine]] = defaultdict(list)
+    for key, row in rows:
+        for part, line in _credit_lines(key, row):
+            by_invoice[part.invoice, part.period].append(line)
     notes = []
-    for corrected in sorted(by_invoice):
+    for (corrected, corrected_period), lines in sorted(by_invoice.items(), key=lambda item: item[0]):
         account.credit_notes += 1
-        items = by_invoice[corrected]
-        lines = tuple(_credit_line(key, row) for key, row in items)
         notes.append(
             CreditNote(
                 account_id=account.account_id,
                 number=f"{account.account_id}-C{account.credit_notes:06d}",
                 sequence=account.credit_notes,
                 invoice_number=number(account, corrected),
-                period=items[0][1].invoice_period,
+                period=corrected_period,
                 shown_in=period,
                 issued_at=desk.time,
                 currency=account.currency,
                 seller=desk.policy.seller,
                 customer=customer,
-                lines=lines,
+                lines=tuple(lines),
                 amount=sum(line.amount for line in lines),
                 tax=sum(line.tax for line in lines),
             )
@@ -173,16 +189,43 @@ def _credit(
     return notes
 
 
-def _credit_line(key: RowKey, row: MonthRow) -> CreditLine:
-    _, meter, version, rate = key
-    return CreditLine(
-        meter=meter,
-        price_version=version,
-        quantity=row.invoiced_quantity - row.quantity,
-        amount=row.invoiced_amount - row.amount,
-        tax_rate=rate,
-        tax=row.invoiced_tax - row.tax,
+def _credit_lines(key: RowKey, row: MonthRow) -> Iterator[tuple[Part, CreditLine]]:
+    """Take what a row was lowered by off the invoices that carried it, from the first on."""
+    month, meter, version, rate = key
+    quantity, amount, tax = (
+        row.invoiced_quantity - row.quantity,
+        row.invoiced_amount - row.amount,
+        row.invoiced_tax - row.tax,
     )
+    for part in row.parts:
+        part_amount, part_tax = min(amount, part.amount), min(tax, part.tax)
+        if not part_amount and not part_tax:
+            continue
+        amount, tax = amount - part_amount, tax - part_tax
+        # the last takes the rest, where quantity and amount do not go together (volume prices, allowances)
+        part_quantity = min(quantity, part.quantity) if amount or tax else quantity
+        quantity -= part_quantity
+        part.quantity, part.amount, part.tax = (
+            part.quantity - part_quantity,
+            part.amount - part_amount,
+            part.tax - part_tax,
+        )
+        yield (
+            part,
+            CreditLine(
+                month=month,
+                meter=meter,
+                price_version=version,
+                quantity=part_quantity,
+                amount=part_amount,
+                tax_rate=rate,
+                tax=part_tax,
+            ),
+        )
+    if amount or tax:
+        raise InvariantBroken(
+            f"{label(month)} {meter}: {amount} + {tax} to be credited that no invoice carried"
+        )
 
 
 def _taxes(lines: Iterable[InvoiceLine]) -> tuple[TaxTotal, ...]:

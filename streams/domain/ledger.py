@@ -3,12 +3,15 @@
 Decides which billing period an entry belongs to; never whether it may be booked.
 """
 
-from streams.domain.account import NO_TIME, Account, Period
+from streams.domain.account import NO_TIME, Account, Period, RowKey
 from streams.domain.desk import Desk
-from streams.domain.events import UsageEvent
+from streams.domain.events import Adjustment, UsageEvent
 from streams.domain.money import MOST
 from streams.domain.outputs import EntryKind, LedgerEntry, Movement
 from streams.domain.reasons import InvariantBroken
+
+AFTER_CLOSE = "after_close"
+"""The reason on charges and tax that were booked on an account after it was closed."""
 
 _CHARGE = EntryKind.CHARGE  # an enum's attribute is slow to reach
 _TAX = EntryKind.TAX
@@ -35,6 +38,7 @@ def charge(  # noqa: PLR0917 - keywords would cost the hot path
     if totals is None:
         totals = _open(desk, account, period)
     booked_at = None if desk.time == NO_TIME else desk.time
+    reason = AFTER_CLOSE if account.closed else None
     account.entries = number = account.entries + 1
     account.balance = balance = account.balance - cost
     totals.charges += cost
@@ -56,6 +60,7 @@ def charge(  # noqa: PLR0917 - keywords would cost the hot path
             event.quantity,
             version,
             rate,
+            reason=reason,
         )
     )
     if tax:
@@ -80,6 +85,49 @@ def charge(  # noqa: PLR0917 - keywords would cost the hot path
                 None,
                 version,
                 rate,
+                reason=reason,
+            )
+        )
+
+
+def reverse(desk: Desk, account: Account, event: Adjustment, key: RowKey, *, cost: int, tax: int) -> None:
+    """Book what a reversal gives back of a charge and its tax, under the month, price and rate of the charge.
+
+    It belongs to the period of the charge if that is still open, else to the first open one: so within one
+    period both net on one line, whichever came first.
+    """
+    used = event.usage
+    assert used is not None
+    month, meter, version, rate = key
+    period = max(month, account.first_open)
+    totals = account.periods.get(period) or _open(desk, account, period)
+    totals.charges -= cost
+    totals.tax -= tax
+    for kind, amount in ((EntryKind.REVERSAL, cost), (EntryKind.REVERSAL_TAX, tax)):
+        if kind is EntryKind.REVERSAL_TAX and not tax:
+            continue
+        account.entries += 1
+        account.balance += amount
+        desk.outputs.append(
+            LedgerEntry(
+                account_id=account.account_id,
+                number=account.entries,
+                kind=kind,
+                amount=amount,
+                balance_after=account.balance,
+                currency=account.currency,
+                period=period,
+                month=month,
+                occurred_at=used.occurred_at,
+                booked_at=desk.now,
+                source=used.source,
+                event_id=used.event_id,
+                meter=meter,
+                quantity=used.quantity if kind is EntryKind.REVERSAL else None,
+                price_version=version,
+                tax_rate=rate,
+                adjustment_id=event.adjustment_id,
+                reason=event.reason,
             )
         )
 

@@ -99,6 +99,11 @@ class AccountBalance:
     top_up: str
     pending_minor: int | None
     as_of: int | None
+    revision: int
+    """Of the settings in force; 0: none yet."""
+    by_default: bool
+    refundable_minor: int | None
+    """What is left for refund when the account is closed; None: it is open."""
 
 
 @unique
@@ -225,8 +230,9 @@ class Invoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditLine:
-    """What is credited of one meter at one price version and tax rate."""
+    """What is credited of one month of one meter at one price version and tax rate."""
 
+    month: int
     meter: str
     price_version: int
     quantity: int

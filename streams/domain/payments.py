@@ -37,6 +37,8 @@ def flaw(desk: Desk, event: PaymentEvent) -> Rejected | None:
     if event.amount_minor < 0:
         return Rejected(reason=Reason.BAD_PAYMENT, detail="the amount is negative")
     if event.kind in ENTRY or event.kind is PaymentKind.SUCCEEDED:
+        if not event.payment_id:
+            return Rejected(reason=Reason.BAD_PAYMENT, detail=f"{event.kind} names no payment")
         if event.amount_minor == 0:
             return Rejected(reason=Reason.BAD_PAYMENT, detail=f"{event.kind} names no amount")
         if event.kind in ENTRY and not event.reference:
@@ -98,6 +100,7 @@ def _succeed(desk: Desk, account: Account, payment: Payment, event: PaymentEvent
         return Rejected(reason=Reason.OUT_OF_RANGE, detail="the balance would be too large")
     payment.paid = amount
     payment.command_id = event.command_id
+    topup.on_success(account, event.payment_method_ref)
     ledger.move(
         desk,
         account,

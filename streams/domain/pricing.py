@@ -14,7 +14,7 @@ from streams.domain.periods import in_range
 from streams.domain.reasons import Reason, Rejected
 
 NOTICE_MS = 10 * 60_000
-"""A price that is valid sooner than this after it is read must be marked as late."""
+"""A price that is valid sooner than this after it is published must be marked as late."""
 MOST_TIERS = 1_000
 
 Formula = Callable[[int], int]
@@ -31,33 +31,43 @@ class Rating:
         self.amount: Formula = _with_allowance(_formula(price), price.free_allowance)
         """P: what a cumulative monthly quantity costs."""
 
-    def tiers(self, quantity: int) -> tuple[LineTier, ...]:
-        """Return how P(quantity) comes about; the parts' amounts add up to it exactly."""
-        price = self.price
-        free = min(quantity, price.free_allowance or 0)
+    def tiers(self, quantity: int, before: int = 0) -> tuple[LineTier, ...]:
+        """Return how P(quantity) - P(before) comes about; the parts' amounts add up to it exactly.
+
+        None where there is no such way: nothing was added, or all of it has another volume price now.
+        """
+        price, allowance = self.price, self.price.free_allowance or 0
+        if quantity <= before or (before and price.model is PriceModel.VOLUME):
+            return ()
+        free = max(0, min(quantity, allowance) - before)
         parts = [LineTier(quantity=free, unit_price=0, amount=0)] if free else []
-        billed = quantity - free
-        if billed <= 0:
+        start, end = max(0, before - allowance), max(0, quantity - allowance)
+        if end == start:
             return tuple(parts)
         match price.model:
             case PriceModel.PACKAGE:
-                packages = round_up(billed, price.package_size or 1) * ONE
-                unit_price = price.tiers[0].unit_price
-                parts.append(LineTier(quantity=packages, unit_price=unit_price, amount=self.amount(quantity)))
+                size = price.package_size or 1
+                packages = (round_up(end, size) - round_up(start, size)) * ONE
+                if packages:
+                    parts.append(self._tier(packages, price.tiers[0].unit_price, before, quantity))
             case PriceModel.PER_UNIT | PriceModel.VOLUME:
-                unit_price = _tier_price(price, billed)
-                parts.append(LineTier(quantity=billed, unit_price=unit_price, amount=self.amount(quantity)))
+                parts.append(self._tier(end - start, _tier_price(price, end), before, quantity))
             case PriceModel.GRADUATED:
                 below = 0
                 for tier in price.tiers:
-                    upper = billed if tier.up_to is None else min(billed, tier.up_to)
-                    if upper > below:
-                        amount = self.amount(free + upper) - self.amount(free + below)
-                        parts.append(
-                            LineTier(quantity=upper - below, unit_price=tier.unit_price, amount=amount)
+                    upper = end if tier.up_to is None else min(end, tier.up_to)
+                    lower = max(below, start)
+                    if upper > lower:
+                        part = self._tier(
+                            upper - lower, tier.unit_price, allowance + lower, allowance + upper
                         )
-                        below = upper
+                        parts.append(part)
+                    below = max(below, upper)
         return tuple(parts)
+
+    def _tier(self, quantity: int, unit_price: int, before: int, after: int) -> LineTier:
+        amount = self.amount(after) - self.amount(before)
+        return LineTier(quantity=quantity, unit_price=unit_price, amount=amount)
 
 
 class RateCard:

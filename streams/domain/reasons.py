@@ -39,7 +39,8 @@ class Reason(StrEnum):
     REFUND_EXCEEDS_PAYMENT = "refund_exceeds_payment"
     BAD_ADJUSTMENT = "bad_adjustment"
     ADJUSTMENT_CONFLICT = "adjustment_conflict"
-    UNSUPPORTED_REVERSAL = "unsupported_reversal"
+    UNKNOWN_EVENT = "unknown_event"
+    ALREADY_REVERSED = "already_reversed"
     TICK_AHEAD = "tick_ahead"
 
 

@@ -35,13 +35,15 @@ def apply(desk: Desk, account: Account | None, event: AccountSettings) -> Outcom
         standing.open_with_status(desk, account)
     else:
         if event.currency != account.currency:
-            if account.entries:
-                detail = f"{event.currency} on an account with bookings in {account.currency}"
+            if account.entries or account.top_up.episode:  # what a command takes could not be credited
+                detail = f"{event.currency} on an account with bookings or top-ups in {account.currency}"
                 return Rejected(reason=Reason.CURRENCY_MISMATCH, detail=detail)
             account.currency = event.currency
         _change_zone(account, event)
         _take_over(desk, account, event)
     topup.on_settings(desk, account)
+    if account.closed and account.closed_at is None:
+        closing.end_account(desk, account)
     standing.settle(desk, account)
     if account.due_at <= desk.time:
         closing.wake(desk, account)  # the change of zone moved the end of its first open period
@@ -55,10 +57,8 @@ def _take_over(desk: Desk, account: Account, event: AccountSettings) -> None:
     account.automatic_top_up = event.automatic_top_up
     account.warning_level_minor = event.warning_level_minor
     account.overdraft_minor = event.overdraft_minor
-    if event.closed and not account.closed:
-        account.closed_at = desk.now
-    elif not event.closed:
-        account.closed_at = None
+    if not event.closed:
+        account.closed_at = None  # an account that is closed again ends its period again
     account.closed = event.closed
     standing.prepare(desk, account)
 

@@ -14,16 +14,18 @@ State, besides whether it is on (settings) and paused:
 | pending             | 1 h without a word, not expired | pending    | the same command, byte for byte  |
 | pending             | requires_action                 | acting     | action_required                  |
 | acting              | 24 h                            | cancelling | cancel command                   |
-| pending, acting     | off, closed, other method       | cancelling | cancel command                   |
+| pending, acting     | off, closed, other method, or   | cancelling | cancel command                   |
+|                     | consent withdrawn               |            |                                  |
 | cancelling          | 1 h without a word, for 23 h    | cancelling | the same cancel command          |
-| any but idle        | succeeded                       | idle       | episode over, declines forgotten |
+| any but idle        | succeeded                       | idle       | episode over                     |
 | any but idle        | failed                          | idle       | a decline                        |
 | cancelling after 24h| cancelled                       | idle       | a decline                        |
 | any but idle        | cancelled, refused, unavailable | idle       | no decline                       |
 | idle                | succeeded, of an ended command  | idle       | counts in its month again        |
 
-A decline counts for its method: back-off 1 h, 2 h, 4 h; the fourth, or a hard one, pauses. A new
-method or an explicit resume ends pause and back-off. Money itself is booked by payments.py, always.
+A decline counts for its method until that succeeds, for a command or by hand: back-off 1 h, 2 h, 4 h;
+the fourth, or a hard one, pauses. A new method or an explicit resume ends pause and back-off. Money itself
+is booked by payments.py, always.
 """
 
 from enum import StrEnum, unique
@@ -33,6 +35,7 @@ from streams.domain.desk import Desk
 from streams.domain.events import AutomaticTopUp, Consent, PaymentEvent, PaymentKind
 from streams.domain.money import MOST_MINOR, round_up
 from streams.domain.outputs import CommandKind, NotificationKind, TopUpCommand
+from streams.domain.periods import label
 
 HOUR_MS = 3_600_000
 RESEND_MS = HOUR_MS
@@ -133,7 +136,10 @@ def on_tick(desk: Desk, account: Account) -> None:
 
 
 def on_settings(desk: Desk, account: Account) -> None:
-    """Follow new settings: a new method or a resume ends pause and back-off; off or a new method cancels."""
+    """Follow new settings: a new method or a resume ends pause and back-off; off or a new method cancels.
+
+    So does consent that was withdrawn: the command rests on it.
+    """
     auto, top_up = account.automatic_top_up, account.top_up
     if auto is not None:
         if auto.payment_method_ref != top_up.method or auto.resumes > top_up.resumes:
@@ -144,7 +150,8 @@ def on_settings(desk: Desk, account: Account) -> None:
     pending = top_up.pending
     if pending is None or pending.cancel_at is not None:
         return
-    if not _is_on(account) or pending.payment_method_ref != top_up.method:
+    has_consent = auto is not None and auto.consent is not None
+    if not _is_on(account) or not has_consent or pending.payment_method_ref != top_up.method:
         _ask_to_cancel(desk, account, pending)
 
 
@@ -155,6 +162,16 @@ def awaits(account: Account, event: PaymentEvent) -> bool:
         return True
     ended = account.top_up.ended  # money after all: it counts in its month again
     return event.kind is PaymentKind.SUCCEEDED and any(e.command_id == event.command_id for e in ended)
+
+
+def on_success(account: Account, method: str | None) -> None:
+    """Forget the declines of a payment method that succeeded, and its back-off; a pause stays."""
+    top_up = account.top_up
+    if method is None:
+        return
+    top_up.declines.pop(method, None)
+    if method == top_up.method:
+        top_up.retry_at = NO_TIME
 
 
 def on_payment(desk: Desk, account: Account, event: PaymentEvent) -> None:
@@ -169,9 +186,7 @@ def on_payment(desk: Desk, account: Account, event: PaymentEvent) -> None:
         case PaymentKind.SUCCEEDED:
             top_up.pending = None
             top_up.episode_open = False
-            top_up.declines.pop(pending.payment_method_ref, None)
-            if pending.payment_method_ref == top_up.method:
-                top_up.retry_at = NO_TIME
+            on_success(account, pending.payment_method_ref)
         case PaymentKind.REQUIRES_ACTION:
             if pending.action_at is None:
                 pending.action_at = desk.time
@@ -363,12 +378,17 @@ def _ask_for_action(desk: Desk, account: Account, pending: Pending, event: Payme
 
 
 def _tell_limit(desk: Desk, account: Account, auto: AutomaticTopUp) -> None:
-    """Tell once a month that the limit is reached, and again when it was raised and is reached again."""
+    """Tell once a month that the limit is reached, and again when it was raised and is reached again.
+
+    Raised over what it was when last reached: where it was lowered in between, a higher one is told again.
+    """
     top_up, limit = account.top_up, auto.monthly_limit_minor or 0
-    if top_up.month == top_up.told_month and limit <= top_up.told_limit:
-        return
+    is_known = top_up.month == top_up.told_month and limit <= top_up.told_limit
     top_up.told_month, top_up.told_limit = top_up.month, limit
+    if is_known:
+        return
     details = {"limit_minor": str(limit), "taken_minor": str(top_up.taken_minor)}
-    desk.notify(
-        account, NotificationKind.MONTHLY_LIMIT_REACHED, f"{top_up.month}:{limit}", desk.time, details
+    cause = (
+        f"{label(top_up.month)}:{account.revision}"  # the settings that set this limit, or the month's first
     )
+    desk.notify(account, NotificationKind.MONTHLY_LIMIT_REACHED, cause, desk.time, details)

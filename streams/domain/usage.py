@@ -1,12 +1,17 @@
 """Usage: one event, one charge, for ever. The hot path: ints only, and no call that can be spared.
 
 Owns the checks of a usage event, its memory by digest, and the counting of month quantities.
+
+What is remembered of an event are 16 bytes of what names it and 8 of what became of it: a digest of its
+content and a mark. The mark is the number of the month's row that counted it, so that a reversal lowers
+exactly that row, whatever prices and tax rates have become since; or it says that the event still waits,
+or that it was taken back.
 """
 
 from hashlib import blake2b
 
 from streams.domain import closing, ledger, pricing, standing
-from streams.domain.account import Account, MonthRow
+from streams.domain.account import ROW_NUMBERS, Account, MonthRow
 from streams.domain.desk import Desk
 from streams.domain.events import UsageEvent
 from streams.domain.money import MOST, MOST_QUANTITY, ONE
@@ -18,6 +23,10 @@ from streams.domain.reasons import Reason, Rejected
 AHEAD_MS = 5 * 60_000
 """How far an event may be ahead of its own record."""
 
+CONTENT_BYTES = 6
+WAITS = b"\xff\xff"
+REVERSED = b"\xff\xfe"
+
 _APPLIED = Outcome.APPLIED  # an enum's attribute is slow to reach
 
 
@@ -28,8 +37,8 @@ def identity(account_id: str, source: str, event_id: str) -> bytes:
 
 
 def content(meter: str, quantity: int, occurred_at: int) -> bytes:
-    """Return the 8-byte digest of what a usage event says."""
-    return blake2b(f"{quantity}:{occurred_at}:{meter}".encode(), digest_size=8).digest()
+    """Return the 6-byte digest of what a usage event says."""
+    return blake2b(f"{quantity}:{occurred_at}:{meter}".encode(), digest_size=CONTENT_BYTES).digest()
 
 
 def apply(desk: Desk, event: UsageEvent) -> Outcome | Rejected:
@@ -47,10 +56,12 @@ def apply(desk: Desk, event: UsageEvent) -> Outcome | Rejected:
     # identity() and content(), without the calls
     name = f"{len(account_id)}:{account_id}{len(event.source)}:{event.source}{event.event_id}"
     digest = blake2b(name.encode(), digest_size=16).digest()
-    says = blake2b(f"{event.quantity}:{occurred_at}:{event.meter}".encode(), digest_size=8).digest()
+    says = blake2b(
+        f"{event.quantity}:{occurred_at}:{event.meter}".encode(), digest_size=CONTENT_BYTES
+    ).digest()
     known = desk.seen.get(digest)
     if known is not None:
-        if known == says:
+        if known[:CONTENT_BYTES] == says:
             return Outcome.DUPLICATE
         return Rejected(reason=Reason.ID_CONFLICT, detail="same source and event_id, other content")
     account = desk.accounts.get(account_id)
@@ -61,17 +72,17 @@ def apply(desk: Desk, event: UsageEvent) -> Outcome | Rejected:
             closing.wake(desk, account)
         card = account.cards.get(event.meter) or desk.card(event.meter, account.currency)
         if card is not None:
-            refused = charge(desk, account, event, card)
-            if refused is None:
-                desk.seen.add(digest, says, occurred_at)
+            row = charge(desk, account, event, card)
+            if type(row) is MonthRow:
+                desk.seen.add(digest, says + row.number.to_bytes(2, "big"), occurred_at)
                 return _APPLIED
-            if refused.reason is not Reason.NO_PRICE:
-                return refused
+            if isinstance(row, Rejected) and row.reason is not Reason.NO_PRICE:
+                return row
     if not in_range(occurred_at):
         return Rejected(reason=Reason.OUT_OF_RANGE, detail=f"occurred_at {occurred_at} is no usable time")
     if event.quantity >= MOST_QUANTITY:
         return Rejected(reason=Reason.OUT_OF_RANGE, detail="the quantity cannot be booked")
-    desk.seen.add(digest, says, occurred_at)
+    desk.seen.add(digest, says + WAITS, occurred_at)
     desk.shelves.waiting.put(desk.waiting(event))
     return Outcome.WAITING
 
@@ -83,8 +94,29 @@ def forget(desk: Desk, event: UsageEvent) -> None:
         desk.seen.discard(digest, event.occurred_at)
 
 
-def charge(desk: Desk, account: Account, event: UsageEvent, card: RateCard) -> Rejected | None:
-    """Book P(after) - P(before) and its tax; nothing is changed where it returns a rejection."""
+def mark(desk: Desk, digest: bytes, mark: bytes, occurred_at: int) -> None:
+    """Remember what became of a remembered event since."""
+    known = desk.seen.get(digest)
+    if known is not None:  # the forget line may have passed it
+        desk.seen.discard(digest, occurred_at)
+        desk.seen.add(digest, known[:CONTENT_BYTES] + mark, occurred_at)
+
+
+def charge_waiting(desk: Desk, account: Account, event: UsageEvent) -> Outcome | Rejected:
+    """Charge an event that waited; a rejection as no_price: it may wait on."""
+    card = desk.card(event.meter, account.currency)
+    if card is None:
+        return Rejected(reason=Reason.NO_PRICE, detail=f"{event.meter} has no price in {account.currency}")
+    row = charge(desk, account, event, card)
+    if isinstance(row, Rejected):
+        return row
+    digest = identity(event.account_id, event.source, event.event_id)
+    mark(desk, digest, row.number.to_bytes(2, "big"), event.occurred_at)
+    return Outcome.APPLIED
+
+
+def charge(desk: Desk, account: Account, event: UsageEvent, card: RateCard) -> MonthRow | Rejected:
+    """Book P(after) - P(before) and its tax on a month's row; where it is rejected nothing has changed."""
     occurred_at = event.occurred_at
     rating = card.last if occurred_at >= card.last_since else card.at(occurred_at)
     if rating is None:
@@ -105,7 +137,10 @@ def charge(desk: Desk, account: Account, event: UsageEvent, card: RateCard) -> R
             rate = pricing.rate_at(account.tax_rates, occurred_at)
     version = rating.version
     key = (month, event.meter, version, rate)
-    row = account.rows.get(key) or MonthRow()
+    row = account.rows.get(key)
+    is_new = row is None
+    if row is None:
+        row = MonthRow(account.rows_made % ROW_NUMBERS)
     quantity = row.quantity + event.quantity
     amount = rating.amount(quantity)
     cost = amount - row.amount
@@ -119,8 +154,11 @@ def charge(desk: Desk, account: Account, event: UsageEvent, card: RateCard) -> R
     balance = account.balance - cost - tax
     if quantity >= MOST_QUANTITY or amount >= MOST or taxed >= MOST or not -MOST < balance < MOST:
         return Rejected(reason=Reason.OUT_OF_RANGE, detail="the month's quantity or amount is too large")
-    if not row.quantity:
+    if is_new:
+        if len(account.rows) >= ROW_NUMBERS:
+            return Rejected(reason=Reason.OUT_OF_RANGE, detail="the account has too many meters and prices")
         account.rows[key] = row
+        account.rows_made += 1
     row.quantity, row.amount, row.tax = quantity, amount, taxed
     row.charges += 1
     ledger.charge(desk, account, event, month, version, rate, cost, tax)
@@ -129,4 +167,4 @@ def charge(desk: Desk, account: Account, event: UsageEvent, card: RateCard) -> R
         desk.accounts.put(account)
     else:
         standing.settle(desk, account)
-    return None
+    return row

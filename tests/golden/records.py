@@ -183,6 +183,9 @@ EXAMPLES: dict[str, Record] = {
         "top_up": "above_threshold",
         "pending_minor": None,
         "as_of": NOON,
+        "revision": 3,
+        "by_default": False,
+        "refundable_minor": None,
     },
     "account-status": {"account_id": "acct-1", "status": "suspended", "since": None},
     "top-up-command": {
@@ -264,6 +267,7 @@ EXAMPLES: dict[str, Record] = {
         "customer": None,
         "lines": [
             {
+                "month": "2026-01",
                 "meter": "egress-gb",
                 "price_version": 4,
                 "quantity": -1_500_000_000_000,

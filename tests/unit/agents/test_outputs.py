@@ -18,6 +18,7 @@ from streams.domain.events import (
     Tier,
 )
 from streams.domain.outputs import CreditNote, DeadLetter, Invoice, LedgerEntry, Output
+from streams.domain.reasons import Reason
 from tests.unit.domain.build import (
     START,
     Lane,
@@ -104,6 +105,18 @@ def test_a_dead_letter_keeps_the_original_bytes_and_place() -> None:
     assert (letter["topic"], letter["key"], letter["value"]) == ("usage-events", b"key", b"value")
     assert letter["headers"] == [{"name": "h", "value": b"1"}, {"name": "n", "value": None}]
     assert (letter["reason"], letter["account_id"]) == ("no_price", "acme")
+
+
+def test_a_dead_letter_of_a_profile_holds_nothing_of_it() -> None:
+    where = origin(START, "account-profiles")
+    letter = DeadLetter(
+        origin=where, reason=Reason.UNDECODABLE, detail="d", account_id=None, rejected_at=None
+    )
+
+    record = outputs.record_of(letter).record
+
+    assert (record["offset"], record["key"]) == (where.offset, b"key")
+    assert (record["value"], record["headers"]) == (None, [])
 
 
 def test_input_records_become_their_events() -> None:

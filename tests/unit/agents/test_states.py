@@ -76,6 +76,18 @@ def test_an_account_survives_its_record() -> None:
     assert account.periods
 
 
+def test_a_closed_account_survives_its_record() -> None:
+    lane = busy_lane()
+    lane.send(settings(3, zone="Asia/Tokyo", closed=True, when=at("2025-02-02")))
+    account = lane.account()
+
+    back = states.account_of(through_avro("state-account", states.account_record(account)))
+
+    assert back == account
+    assert account.cut_at == account.closed_at == at("2025-02-02")
+    assert [len(row.parts) for row in back.rows.values()] == [1, 1, 1]
+
+
 def test_a_new_account_survives_its_record() -> None:
     account = Lane(settings()).account()
 

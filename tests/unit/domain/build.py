@@ -24,6 +24,7 @@ from streams.domain.events import (
     PricePublished,
     Profile,
     ProfileChanged,
+    ReversedUsage,
     TaxRate,
     Tick,
     Tier,
@@ -157,6 +158,35 @@ def adjust(
         author="op",
         occurred_at=when,
         origin=origin(when, "adjustments"),
+    )
+
+
+def reverse(
+    event: UsageEvent,
+    *,
+    id: str | None = None,  # noqa: A002
+    when: int | None = None,
+    currency: str = "USD",
+) -> Adjustment:
+    """Return a reversal of a usage event."""
+    moment = event.occurred_at if when is None else when
+    return Adjustment(
+        account_id=event.account_id,
+        adjustment_id=id or f"a{next(_numbers)}",
+        kind=AdjustmentKind.REVERSAL,
+        amount=None,
+        currency=currency,
+        reason="counted twice",
+        author="op",
+        occurred_at=moment,
+        usage=ReversedUsage(
+            source=event.source,
+            event_id=event.event_id,
+            meter=event.meter,
+            quantity=event.quantity,
+            occurred_at=event.occurred_at,
+        ),
+        origin=origin(moment, "adjustments"),
     )
 
 

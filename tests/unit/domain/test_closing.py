@@ -183,7 +183,10 @@ def test_a_charge_after_the_close_goes_to_the_open_month_as_a_late_line() -> Non
         (FEBRUARY, money(3), money("0.3")),
         (JANUARY, money(4), money("0.22")),
     ]
-    assert [len(line.tiers) for line in second.lines] == [1, 0]
+    assert [[(t.quantity, t.unit_price) for t in line.tiers] for line in second.lines] == [
+        [(money(3), money("0.10"))],
+        [(money(2), money("0.10")), (money(2), money("0.01"))],
+    ]
     assert [(e.period, e.month) for e in lane.entries[2:]] == [(FEBRUARY, JANUARY)]
 
 

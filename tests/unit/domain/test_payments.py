@@ -1,5 +1,6 @@
 """Money in and out: each payment, refund and dispute once, in whatever order they are told."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -8,7 +9,7 @@ from streams.domain.events import AdjustmentKind, PaymentKind
 from streams.domain.outcomes import Outcome
 from streams.domain.outputs import DeadLetter, EntryKind, Notification
 from streams.domain.reasons import Reason, Rejected
-from tests.unit.domain.build import START, Lane, adjust, at, money, month, pay, settings, tick
+from tests.unit.domain.build import START, Lane, adjust, at, money, month, pay, reverse, settings, tick, usage
 
 REFUNDED, DISPUTED, WON, RETURNED = (
     PaymentKind.REFUNDED,
@@ -123,6 +124,7 @@ def test_a_dispute_won_gives_back_no_more_than_its_dispute_took() -> None:
         (pay(-1), Reason.BAD_PAYMENT),
         (pay(0), Reason.BAD_PAYMENT),
         (pay(5, kind=REFUNDED), Reason.BAD_PAYMENT),
+        (replace(pay(5), payment_id=""), Reason.BAD_PAYMENT),
         (pay(5, currency="EUR"), Reason.CURRENCY_MISMATCH),
         (pay(5, when=-1), Reason.OUT_OF_RANGE),
         (pay(2**63 - 1), Reason.OUT_OF_RANGE),
@@ -215,7 +217,16 @@ def test_a_bad_adjustment_is_rejected() -> None:
     lane = Lane(settings())
 
     assert reason(lane.send(adjust(AdjustmentKind.CREDIT, "-5"))) is Reason.BAD_ADJUSTMENT
-    assert reason(lane.send(adjust(AdjustmentKind.REVERSAL, "5"))) is Reason.UNSUPPORTED_REVERSAL
+    assert (
+        reason(lane.send(replace(adjust(AdjustmentKind.CREDIT, "5"), adjustment_id="")))
+        is Reason.BAD_ADJUSTMENT
+    )
+    assert reason(lane.send(adjust(AdjustmentKind.REVERSAL, "5"))) is Reason.BAD_ADJUSTMENT
+    assert reason(lane.send(replace(reverse(usage()), amount=1))) is Reason.BAD_ADJUSTMENT
+    assert (
+        reason(lane.send(replace(reverse(usage()), kind=AdjustmentKind.DEBIT, amount=1)))
+        is Reason.BAD_ADJUSTMENT
+    )
 
 
 def test_notifications_carry_minor_units_and_a_moment_even_before_the_first_tick() -> None:

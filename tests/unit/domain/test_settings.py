@@ -61,6 +61,25 @@ def test_settings_that_make_no_sense_are_refused(more: dict[str, object]) -> Non
     assert lane.shelves.accounts.get("acme") is None
 
 
+def test_the_currency_stays_once_a_top_up_was_asked_for_since_its_money_may_still_come() -> None:
+    lane = Lane(settings(automatic_top_up=auto()))
+    lane.tick(START)
+    assert len(lane.commands) == 1
+
+    assert reason(lane.send(settings(2, currency="EUR"))) is Reason.CURRENCY_MISMATCH
+
+
+def test_the_balance_says_which_settings_are_in_force_and_whether_the_account_was_opened_by_default() -> None:
+    lane = Lane(price(), usage(), tick(START))
+    (opened,) = lane.book.balances()
+
+    lane.send(settings(7))
+
+    (set_up,) = lane.book.balances()
+    assert (opened.revision, opened.by_default) == (0, True)
+    assert (set_up.revision, set_up.by_default) == (7, False)
+
+
 def test_a_change_of_zone_starts_with_the_period_after_it_was_made() -> None:
     lane = Lane(price(), settings(), tick(START))
 

@@ -6,7 +6,7 @@ import pytest
 
 from streams.domain.events import AutomaticTopUp, PaymentKind
 from streams.domain.outcomes import Outcome
-from streams.domain.outputs import CommandKind, TopUpCommand
+from streams.domain.outputs import CommandKind, Notification, TopUpCommand
 from tests.unit.domain.build import (
     CARD,
     DAY,
@@ -226,6 +226,21 @@ def test_declines_count_per_method_until_it_succeeds() -> None:
     assert lane.account().top_up.declines == {CARD: 1}
 
 
+def test_a_payment_by_hand_with_a_declined_method_forgets_its_declines_but_ends_no_pause() -> None:
+    lane = topping_up()
+    lane.send(usage(1))
+    decline(lane)
+    lane.send(pay(1, payment_method_ref=CARD, when=START))
+    after_success = lane.account().top_up.declines, decision(lane)
+    lane.tick(START + 5 * MINUTE)
+    decline(lane, hard_decline=True)
+
+    lane.send(pay(1, payment_method_ref=CARD, when=START))
+
+    assert after_success == ({}, "too_soon")
+    assert (lane.account().top_up.declines, decision(lane)) == ({}, "paused")
+
+
 def test_outage_refusal_and_cancellation_are_no_declines() -> None:
     for kind in (UNAVAILABLE, REFUSED, CANCELLED):
         lane = topping_up()
@@ -283,9 +298,13 @@ def test_action_that_succeeds_after_the_cancel_was_asked_is_money() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [None, auto(enabled=False), auto(payment_method_ref="card-2")], ids=["none", "off", "method"]
+    "change",
+    [None, auto(enabled=False), auto(payment_method_ref="card-2"), auto(consent=None)],
+    ids=["none", "off", "method", "no consent"],
 )
-def test_turning_off_or_changing_the_method_asks_to_cancel(change: AutomaticTopUp | None) -> None:
+def test_turning_off_changing_the_method_or_withdrawing_consent_asks_to_cancel(
+    change: AutomaticTopUp | None,
+) -> None:
     lane = topping_up()
     lane.send(usage(1))
 
@@ -298,7 +317,7 @@ def test_turning_off_or_changing_the_method_asks_to_cancel(change: AutomaticTopU
     kinds = [(c.kind.value, c.payment_method_ref) for c in lane.commands]
     assert cancelling == "cancelling"
     assert kinds[:2] == [("charge", CARD), ("cancel", CARD)]
-    is_on = change is not None and change.enabled
+    is_on = change is not None and change.enabled and change.consent is not None
     assert kinds[2:] == ([("charge", "card-2")] if is_on else [])
     assert lane.account().top_up.declines == {}
 
@@ -387,6 +406,17 @@ def test_where_nothing_fits_the_limit_it_is_told_once_a_month_and_again_when_it_
 
     assert (told, lowered, raised) == ((1, "monthly_limit"), 1, 2)
     assert [c.amount_minor for c in lane.commands] == [5_000, 5_000]
+
+
+def test_a_limit_that_was_lowered_and_raised_to_what_it_was_is_told_again_under_another_id() -> None:
+    lane = topping_up(monthly_limit_minor=4_000)
+    lane.send(usage(1))
+
+    for revision, limit in enumerate((3_000, 3_000, 4_000, 4_000), start=2):
+        lane.send(settings(revision, automatic_top_up=auto(monthly_limit_minor=limit)))
+
+    told = [n.notification_id for n in lane.all(Notification) if n.kind.value == "monthly_limit_reached"]
+    assert told == ["acme:monthly_limit_reached:2025-01:1", "acme:monthly_limit_reached:2025-01:4"]
 
 
 def test_when_the_month_turns_in_the_accounts_zone_the_limit_begins_anew() -> None:

@@ -5,11 +5,13 @@ from itertools import permutations
 
 import pytest
 
+from streams.domain.account import ROW_NUMBERS
 from streams.domain.events import PriceModel, TaxRate
 from streams.domain.outcomes import Outcome
 from streams.domain.outputs import DeadLetter, EntryKind, StatusChanged
 from streams.domain.periods import EVER
 from streams.domain.reasons import Reason, Rejected
+from streams.domain.usage import WAITS, content, identity
 from tests.unit.domain.build import DAY, MINUTE, START, Lane, at, money, month, price, settings, tick, usage
 
 
@@ -349,7 +351,25 @@ def test_a_price_that_comes_again_is_a_duplicate_and_with_other_content_a_confli
     assert reason(lane.send(price("2"))) is Reason.PRICE_CONFLICT
 
 
-def test_a_price_with_short_notice_must_be_marked_as_late() -> None:
+def test_whether_a_price_is_late_is_judged_by_its_own_record_so_that_all_lanes_agree() -> None:
+    published = price("1", valid_from=START + 10 * MINUTE, late=False)  # its record is of START
+    late = replace(published, price=replace(published.price, version=2, valid_from=START + 10 * MINUTE - 1))
+
+    for lane_time in (
+        None,
+        START - DAY,
+        START,
+        START + DAY,
+    ):  # fresh, in a backlog, in time, back after a day
+        lane = Lane(manual_clock=False)
+        if lane_time is not None:
+            lane.tick(lane_time)
+
+        assert lane.send(published) is Outcome.APPLIED
+        assert reason(lane.send(late)) is Reason.LATE_PRICE
+
+
+def test_where_ticks_are_set_by_hand_a_price_with_short_notice_by_the_lanes_time_is_late() -> None:
     lane = Lane(tick(START))
     short = price("1", valid_from=START + 10 * MINUTE - 1, late=False)
 
@@ -365,3 +385,27 @@ def test_what_was_charged_before_a_late_price_stays() -> None:
     lane.send(usage(1))
 
     assert [e.amount for e in lane.entries] == [-money(1), -money(5)]
+
+
+def test_what_became_of_an_event_is_remembered_in_eight_bytes_with_its_content() -> None:
+    lane = Lane(price(), settings(), usage(id="u1"), usage(id="u2", meter="unpriced"))
+
+    remembered = [lane.shelves.seen.get(usage_id("u1")), lane.shelves.seen.get(usage_id("u2"))]
+
+    says = [content("calls", money(1), START), content("unpriced", money(1), START)]
+    assert remembered == [says[0] + b"\0\0", says[1] + WAITS]
+    assert {len(entry or b"") for entry in remembered} == {8}
+
+
+def usage_id(event_id: str) -> bytes:
+    return identity("acme", "api", event_id)
+
+
+def test_the_numbers_of_an_accounts_rows_go_in_a_circle() -> None:
+    lane = Lane(price(), price(meter="gb"), settings())
+    lane.account().rows_made = ROW_NUMBERS - 1
+
+    lane.send(usage())
+    lane.send(usage(meter="gb"))
+
+    assert [row.number for row in lane.account().rows.values()] == [ROW_NUMBERS - 1, 0]
