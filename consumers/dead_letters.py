@@ -90,9 +90,12 @@ ADVICE: Mapping[Reason, Advice] = {
         "Look: the provider's books and ours differ. Replay when what was missing has arrived.",
         may_succeed=True,
     ),
-    Reason.BAD_ADJUSTMENT: Advice("Correct it: an id, and a positive amount."),
+    Reason.BAD_ADJUSTMENT: Advice("Correct it: an id, and a positive amount or the usage event taken back."),
     Reason.ADJUSTMENT_CONFLICT: Advice("Use a new adjustment id."),
-    Reason.UNSUPPORTED_REVERSAL: Advice("Replay once the workers can apply reversals.", may_succeed=True),
+    Reason.UNKNOWN_EVENT: Advice(
+        "Check the reversal's source and event id. Replay once its usage event is charged.", may_succeed=True
+    ),
+    Reason.ALREADY_REVERSED: Advice("Nothing, or find out who took the event back twice."),
     Reason.TICK_AHEAD: Advice("A worker's or broker's clock is wrong: set it. Ticks are never sent again."),
 }
 REASONS = frozenset(reason.value for reason in Reason)

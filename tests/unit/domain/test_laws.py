@@ -107,7 +107,7 @@ def histories(draw: st.DrawFn, *, with_top_up: bool, with_close: bool) -> Histor
     for n in range(draw(st.integers(0, 4))):
         account, moment = draw(st.sampled_from(ACCOUNTS)), START + draw(st.integers(0, SPAN))
         paid.append(pay(300, id=f"p{n}", account=account, when=moment))
-        for kind in draw(st.lists(st.sampled_from(TAKING), max_size=4)):
+        for kind in draw(st.lists(st.sampled_from(TAKING), unique=True)):
             back = pay(
                 draw(st.integers(1, 200)),
                 id=f"p{n}",
@@ -149,7 +149,7 @@ def play(
     budget: int = 1_000,
     refused: set[tuple[str, int]] | None = None,
 ) -> Lane:
-    """Feed a lane; commands are answered by a success with the next event. What is refused goes to `refused`."""
+    """Feed a lane; commands are answered by a success with the next event. Takes what was refused down."""
     lane = Lane()
     answered = 0
     for event in events:

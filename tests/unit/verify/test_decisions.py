@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.unit.verify.history import (
+    LANES,
     Content,
     History,
     account_settings,
@@ -371,3 +372,59 @@ def test_profiles_that_compaction_took_away_are_still_accounted_for() -> None:
     del h.topics.log("account-profiles", LANE).records[:2]
 
     assert broken_of_eight(h) == []
+
+
+def reversal(event_id: str, account_id: str = ACME, **changes: object) -> Content:
+    """Return a reversal of a usage event of 1 call."""
+    used = usage(account_id, event_id, "1", "2026-01-10T00:00")
+    del used["account_id"]
+    told = credit("1", account_id=account_id, adjustment_id=f"r-{event_id}", kind="reversal")
+    return {**told, "amount": None, "usage": used, **changes}
+
+
+def test_a_reversal_waits_for_its_event_and_is_dead_at_the_tick_without_it() -> None:
+    h = opened()
+
+    h.input("adjustments", "waiting", reversal("u1"))
+    lost = h.input("adjustments", "waiting", reversal("u2"))
+    nobodys = h.input("adjustments", "waiting", reversal("u3", NEW))
+    h.commit_all()
+    h.input("usage-events", "applied", usage(ACME, "u1", "1", "2026-01-10T00:00"))
+    h.settle(ACME, "settled_applied")
+    h.commit_all()
+    h.tick("2026-01-10T00:01")
+    h.settle(ACME, "settled_dead")
+    h.settle(NEW, "settled_dead")
+    h.dead(lost, "unknown_event")
+    h.dead(nobodys, "unknown_event")
+
+    assert broken_of_eight(h) == []
+
+
+def test_a_reversal_that_names_an_amount_or_takes_back_twice_is_dead() -> None:
+    h = opened()
+    h.input("usage-events", "applied", usage(ACME, "u1", "1", "2026-01-10T00:00"))
+    h.input("adjustments", "applied", reversal("u1"))
+
+    priced = h.input("adjustments", "dead", reversal("u1", adjustment_id="r2", amount=1))
+    again = h.input("adjustments", "dead", reversal("u1", adjustment_id="r3"))
+    h.dead(priced, "bad_adjustment")
+    h.dead(again, "already_reversed")
+
+    assert broken_of_eight(h) == []
+
+
+def test_a_late_price_is_told_by_its_own_record_where_the_clock_is_real() -> None:
+    h = opened()
+    early, late = at("2026-01-05T00:00"), at("2026-01-05T00:00:00.001")
+    price = {"late": False, "package_size": None, "free_allowance": None, "unit": "call", **EUR_PRICE}
+
+    for version, published, outcome in ((2, early, "applied"), (3, late, "dead")):
+        content = {**price, "version": version, "valid_from": at("2026-01-05T00:10")}
+        key = f"{price['meter']}/{price['currency']}/{version}".encode()
+        places = [h.take(h.put("prices", lane, content, key, published), outcome) for lane in range(LANES)]
+        for place in places if outcome == "dead" else []:
+            h.dead(place, "late_price")
+
+    assert eight_holds(h, clock="auto")
+    assert not eight_holds(h, clock="manual")
