@@ -197,7 +197,7 @@ def _policy(scenario: Scenario, deployment: str) -> Policy:
                 settings["default_currency"] = currency
             case "zone", [zone]:
                 settings["default_zone"] = zone
-            case ("grace" | "max_age" | "min_interval"), [number, unit] if unit in _UNITS:
+            case (("grace" | "max_age" | "min_interval"), [number, unit]) if unit in _UNITS:
                 settings[f"{name}_ms"] = int(number) * _UNITS[unit]
             case _:
                 raise scenario.error(scenario.line + 1, f"a deployment has no {item!r} (README.md)")

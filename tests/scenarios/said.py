@@ -89,7 +89,9 @@ def _invoice(invoice: Invoice, currency_digits: int, asked: set[str]) -> list[st
         late = f" late for {label(line.month)}" if line.month < invoice.period else ""
         version = f" v{line.price_version}" if line.price_version != 1 else ""
         tax = "" if line.tax_rate is None else f" tax {money(line.tax)} at {quantity(line.tax_rate)}"
-        said.append(f"line {line.meter}{version}: {quantity(line.quantity)} = {money(line.amount)}{tax}{late}")
+        said.append(
+            f"line {line.meter}{version}: {quantity(line.quantity)} = {money(line.amount)}{tax}{late}"
+        )
         if "tier" in asked:
             said += [
                 f"tier {quantity(tier.quantity)} x {money(tier.unit_price)} = {money(tier.amount)}"

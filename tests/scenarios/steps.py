@@ -360,16 +360,17 @@ def _word(pattern: str) -> re.Pattern[str]:
 
 _IN = r"(?: in (?P<currency>[A-Z]{3}))?"
 _AT = rf"(?: at (?P<at>{T}))?"
-_OPTIONS = (
-    rf"(?: v(?P<version>\d+))?{_IN}(?: from (?P<valid>{T}))?(?: marked (?P<late>late))?(?: free (?P<free>{N}))?"
-)
+_OPTIONS = rf"(?: v(?P<version>\d+))?{_IN}(?: from (?P<valid>{T}))?(?: marked (?P<late>late))?(?: free (?P<free>{N}))?"
 _MODEL = (
     rf"(?:(?P<each>{N}) each|(?P<package>{N}) per package of (?P<size>{N})"
     rf"|(?P<model>graduated|volume) (?P<steps>.+), then (?P<then>{N}))"
 )
 
 WORDS: list[tuple[re.Pattern[str], Callable[[Match, Context], list[Action]]]] = [
-    (_word(rf"tick(?: saying (?P<saying>{T}))?(?: read before (?P<id>{ID}))?(?P<lazy> without sweep)?"), _tick),
+    (
+        _word(rf"tick(?: saying (?P<saying>{T}))?(?: read before (?P<id>{ID}))?(?P<lazy> without sweep)?"),
+        _tick,
+    ),
     (re.compile(r"sweep (\d+)"), lambda match, _: [Sweep(int(match[1]))]),
     (re.compile(r"restart(?: with (.+))?"), lambda match, _: [Restart(match[1] or "")]),
     (re.compile(r"look"), lambda *_: [Look()]),
@@ -382,7 +383,12 @@ WORDS: list[tuple[re.Pattern[str], Callable[[Match, Context], list[Action]]]] = 
     ),
     (_word(rf"price (?P<meter>[a-z-]+){_OPTIONS}: {_MODEL}"), _price),
     (re.compile(r"settings (?P<revision>\d+)(?:: (?P<words>.+))?"), _settings),
-    (_word(rf"payment (?P<id>{ID}): (?P<amount>{N}){_IN}(?: for (?P<command>\d+\.\d+))?(?: (?P<said>fails))?{_AT}"), _payment),
+    (
+        _word(
+            rf"payment (?P<id>{ID}): (?P<amount>{N}){_IN}(?: for (?P<command>\d+\.\d+))?(?: (?P<said>fails))?{_AT}"
+        ),
+        _payment,
+    ),
     (
         _word(
             rf"(?P<follows>refund|dispute|won dispute|return) (?P<reference>{ID}) of (?P<id>{ID}):"
