@@ -29,4 +29,6 @@ def _rows(table: list[list[str]]) -> list[str]:
 
 if __name__ == "__main__":
     for path in Path(__file__).parent.glob("*.md"):
+        if path.name == "README.md":
+            continue  # its tables are for reading on a page
         path.write_text(aligned(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -29,11 +29,11 @@ TAKES = {
 }
 """Kinds whose amount a table writes without the minus that it has in the ledger."""
 DETAILS = ("shown", "received", "tier", "billed to", "issued", "tax base")
-"""What is said of documents only where a step asks for it, by the first word; then all of it must stand there."""
+"""What is said of documents only where a step asks for it, by the first word; then for all of it."""
 
 
 def words(outputs: Sequence[Output], digits: Callable[[str], int], wanted: Sequence[str]) -> list[str]:
-    """Return what outputs say, one item each; `digits` gives a currency's, `wanted` is what a step expects."""
+    """Return what outputs say, one item each; `digits` gives a currency's, `wanted` is the expectation."""
     asked = {first for first in DETAILS if any(_bare(item).startswith(first) for item in wanted)}
     said: list[str] = []
     for output in outputs:

@@ -360,7 +360,10 @@ def _word(pattern: str) -> re.Pattern[str]:
 
 _IN = r"(?: in (?P<currency>[A-Z]{3}))?"
 _AT = rf"(?: at (?P<at>{T}))?"
-_OPTIONS = rf"(?: v(?P<version>\d+))?{_IN}(?: from (?P<valid>{T}))?(?: marked (?P<late>late))?(?: free (?P<free>{N}))?"
+_OPTIONS = (
+    rf"(?: v(?P<version>\d+))?{_IN}(?: from (?P<valid>{T}))?"
+    rf"(?: marked (?P<late>late))?(?: free (?P<free>{N}))?"
+)
 _MODEL = (
     rf"(?:(?P<each>{N}) each|(?P<package>{N}) per package of (?P<size>{N})"
     rf"|(?P<model>graduated|volume) (?P<steps>.+), then (?P<then>{N}))"
@@ -385,7 +388,8 @@ WORDS: list[tuple[re.Pattern[str], Callable[[Match, Context], list[Action]]]] = 
     (re.compile(r"settings (?P<revision>\d+)(?:: (?P<words>.+))?"), _settings),
     (
         _word(
-            rf"payment (?P<id>{ID}): (?P<amount>{N}){_IN}(?: for (?P<command>\d+\.\d+))?(?: (?P<said>fails))?{_AT}"
+            rf"payment (?P<id>{ID}): (?P<amount>{N}){_IN}(?: for (?P<command>\d+\.\d+))?"
+            rf"(?: (?P<said>fails))?{_AT}"
         ),
         _payment,
     ),

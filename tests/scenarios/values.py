@@ -1,6 +1,5 @@
 """Moments, amounts and quantities as a scenario writes them, to and from the integers of the rules."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
