@@ -142,6 +142,7 @@ def _movements_have_causes(play: Play) -> None:
 def usage_is_charged_once(play: Play) -> None:
     """Each accepted usage event has one charge, at the price and tax in force then; months add up to P."""
     charged: set[tuple[str, str | None, str | None]] = set()
+    reversed_: set[tuple[str, str | None, str | None]] = set()
     accepted: set[tuple[str, str, str]] = set()
     prices: dict[tuple[str, str], list[Price]] = defaultdict(list)
     settings: dict[str, AccountSettings] = {}
@@ -162,6 +163,10 @@ def usage_is_charged_once(play: Play) -> None:
                     must(name not in charged, "a usage event is charged once", name)
                     charged.add(name)
                     _check_rate(output, prices, settings.get(output.account_id))
+                elif output.kind is EntryKind.REVERSAL:
+                    name = (output.account_id, output.source, output.event_id)
+                    must(name in charged and name not in reversed_, "a charge is reversed once", name)
+                    reversed_.add(name)
                 _count(output, sums)
             elif type(output) is DeadLetter:
                 accepted -= {_name_of(play, output)}
@@ -247,17 +252,26 @@ class _Documents:
     notes: dict[int, list[CreditNote]] = field(default_factory=lambda: defaultdict(list))
     note_count: int = 0
     entries: dict[int, list[LedgerEntry]] = field(default_factory=lambda: defaultdict(list))
+    """By period, those that no invoice carries yet."""
+    was_closed: bool = False
+    """The account was closed: a second document for the same month may follow."""
 
 
 def each_charge_is_on_one_invoice(play: Play) -> None:
     """Each entry is on the one document of its period or in an open one, and documents follow each other."""
     documents: dict[str, _Documents] = defaultdict(_Documents)
     for step in play.steps:
+        if type(step.event) is AccountSettings and step.event.closed and step.outcome is Outcome.APPLIED:
+            documents[step.event.account_id].was_closed = True
         for output in step.said:
             if type(output) is LedgerEntry:
                 known = documents[output.account_id]
                 last = known.invoices[-1].period if known.invoices else -1
-                must(output.period > last, "no entry goes to a period that has its invoice", output)
+                must(
+                    output.period >= last + (not known.was_closed),
+                    "no entry goes to a period that has its invoice",
+                    output,
+                )
                 must(output.period >= output.month, "no entry is before its own month", output)
                 known.entries[output.period].append(output)
             elif type(output) is CreditNote:
@@ -273,13 +287,8 @@ def each_charge_is_on_one_invoice(play: Play) -> None:
         known = documents[account_id]
         closing = known.invoices[-1].closing if known.invoices else 0
         must(account.opening == closing, "the closing balance is the next opening", account_id)
-        invoiced = {invoice.period for invoice in known.invoices}
-        must(
-            set(known.entries) == invoiced | set(account.periods) and not invoiced & set(account.periods),
-            "each entry is on one invoice or in one open period",
-            account_id,
-            sorted(known.entries),
-        )
+        left = {period for period, entries in known.entries.items() if entries}
+        must(left == set(account.periods), "each entry is on one invoice or in an open period", left)
         for month, period in account.periods.items():
             charges, tax, moved = _sums(known.entries[month])
             totals = (period.charges, period.tax, period.received)
@@ -303,9 +312,10 @@ def _sums(entries: Iterable[LedgerEntry]) -> tuple[int, int, int]:
 def _check_invoice(invoice: Invoice, known: _Documents) -> None:
     before = known.invoices[-1] if known.invoices else None
     known.invoices.append(invoice)
-    notes = known.notes[invoice.period]
+    notes, known.notes[invoice.period] = known.notes[invoice.period], []
     must(invoice.sequence == len(known.invoices), "invoices are numbered without gap", invoice)
-    must(before is None or before.period < invoice.period, "one invoice for account and period", invoice)
+    least = -1 if before is None else before.period + (not known.was_closed)
+    must(invoice.period >= least, "one invoice for account and period", invoice)
     opening = before.closing if before else 0
     must(invoice.opening == opening, "the closing balance is the next opening", opening, invoice)
     must(
@@ -313,7 +323,7 @@ def _check_invoice(invoice: Invoice, known: _Documents) -> None:
         "opening + received - charged = closing",
         invoice,
     )
-    entries = known.entries.get(invoice.period, [])
+    entries = known.entries.pop(invoice.period, [])
     must(bool(entries), "no entry, no invoice", invoice)
     charges, tax, moved = _sums(entries)
     credited, credited_tax = sum(n.amount for n in notes), sum(n.tax for n in notes)

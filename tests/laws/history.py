@@ -6,6 +6,7 @@ is played. Two kinds: `anything` may happen, or the topics may be interleaved fr
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
 from random import Random
 
 from streams.domain.events import (
@@ -21,6 +22,7 @@ from streams.domain.events import (
     Price,
     PriceModel,
     PricePublished,
+    ReversedUsage,
     TaxRate,
     Tick,
     Tier,
@@ -93,17 +95,17 @@ class World:
         """Let things happen; at the end ticks settle what waits."""
         self.open()
         random = self.random
-        actions = (
-            self.usage,
-            self.again,
-            self.payment,
-            self.follow,
-            self.adjustment,
-            self.settings,
-            self.price,
-        )
-        weights = (50, 9, 8, 8, 6, 0 if self.free_order else 7, 2)
-        accumulated = [sum(weights[: n + 1]) for n in range(len(weights))]
+        actions = {
+            self.usage: 50,
+            self.again: 9,
+            self.payment: 8,
+            self.follow: 8,
+            self.adjustment: 5,
+            self.reversal: 7,
+            self.settings: 0 if self.free_order else 7,
+            self.price: 2,
+        }
+        choices, weights = list(actions), list(accumulate(actions.values()))
         while len(self.events) < count:
             chance = random.random()
             if chance < 0.22:
@@ -112,7 +114,7 @@ class World:
                 self.answer()
             else:
                 self.now += random.choice((0, 0, SECOND, MINUTE))
-                random.choices(actions, cum_weights=accumulated)[0]()
+                random.choices(choices, cum_weights=weights)[0]()
             if self.free_order and chance > 0.96:
                 self.settings()
         self.now += 10 * SECOND
@@ -122,7 +124,7 @@ class World:
         """Publish the first prices and settings, some of them later than the first usage."""
         random = self.random
         for meter in METERS:
-            for currency in {"USD", *self.currency.values()}:
+            for currency in sorted({"USD", *self.currency.values()}):
                 if random.random() < 0.95:
                     self.publish(meter, currency, valid_from=0, late=True)
         if random.random() < 0.5:
@@ -318,6 +320,34 @@ class World:
         self.adjusted.append(event)
         self.send(event)
 
+    def reversal(self) -> None:
+        """Take usage back: as it was sent, or not; twice, or before it comes."""
+        random = self.random
+        if not self.used:
+            return
+        old = random.choice(self.used[-8:])
+        event_id = old.event_id if random.random() < 0.9 else f"e{len(self.used)}"
+        event = Adjustment(
+            account_id=old.account_id,
+            adjustment_id=f"v{random.randrange(30)}",
+            kind=AdjustmentKind.REVERSAL,
+            amount=None,
+            currency=self.currency[old.account_id],
+            reason="goodwill",
+            author="op",
+            occurred_at=self.now,
+            usage=ReversedUsage(
+                source=old.source,
+                event_id=event_id,
+                meter=old.meter,
+                quantity=old.quantity + (random.random() < 0.05),
+                occurred_at=old.occurred_at,
+            ),
+            origin=self.origin("adjustments"),
+        )
+        self.adjusted.append(event)
+        self.send(event)
+
     def settings(self, account_id: str | None = None) -> None:
         """Set an account up or change it; in a history of free order only what is announced changes."""
         random = self.random
@@ -327,17 +357,19 @@ class World:
             return
         self.revisions[account_id] += 1 if new else random.choice((1, 1, 1, 2))
         revision = self.revisions[account_id]
-        if revision > 1 and random.random() < 0.1:
-            revision -= 1  # a writer that lost the race
+        lost = not new and random.random() < 0.1
+        if lost:
+            revision -= 1  # to another writer
         rates = self.rates[account_id]
-        if not rates and (not self.free_order or revision == 1):
+        if not rates and (not self.free_order or new):
             if random.random() < 0.7:
                 rates = (TaxRate(0, money("0.19")),)
         elif random.random() < 0.3:
             since = self.now + (ANNOUNCED if self.free_order else random.choice((-DAY, 0, 5 * DAY)))
             if all(rate.valid_from != since for rate in rates):
                 rates = (*rates, TaxRate(since, random.choice((0, money("0.0725"), money("0.2")))))
-        self.rates[account_id] = rates
+        if not lost:
+            self.rates[account_id] = rates
         event = AccountSettings(
             account_id=account_id,
             revision=revision,
@@ -347,6 +379,7 @@ class World:
             automatic_top_up=None if self.free_order else self.top_up(),
             warning_level_minor=random.choice((None, 500, 3_000)),
             overdraft_minor=random.choice((0, 0, 1_000)),
+            closed=not self.free_order and random.random() < 0.06,
             changed_at=self.now,
             changed_by="op",
             origin=self.origin("account-settings"),

@@ -74,7 +74,8 @@ def _entry(entry: LedgerEntry, currency_digits: int) -> str:
     version = f" v{entry.price_version}" if (entry.price_version or 1) != 1 else ""
     period = f" in {label(entry.period)}" if entry.period != utc_month(entry.occurred_at) else ""
     late = f" late for {label(entry.month)}" if entry.month < entry.period and entry.meter else ""
-    return f"{entry.kind}{named} {shown(amount, currency_digits)}{version}{period}{late}"
+    closed = " after close" if entry.reason == "after_close" else ""
+    return f"{entry.kind}{named} {shown(amount, currency_digits)}{version}{period}{late}{closed}"
 
 
 def _invoice(invoice: Invoice, currency_digits: int, asked: set[str]) -> list[str]:
