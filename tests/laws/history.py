@@ -56,7 +56,12 @@ ANSWERS = (
     PaymentKind.REFUSED,
     *[PaymentKind.CANCELLED] * 2,
 )
-FOLLOWING = (PaymentKind.REFUNDED, PaymentKind.DISPUTED, PaymentKind.DISPUTE_WON, PaymentKind.RETURNED)
+FOLLOWING = (
+    *[PaymentKind.REFUNDED] * 3,
+    *[PaymentKind.DISPUTED] * 4,
+    *[PaymentKind.DISPUTE_WON] * 3,
+    PaymentKind.RETURNED,
+)
 
 
 @dataclass(slots=True)
@@ -240,9 +245,14 @@ class World:
             account_id, payment_id, most = paid.account_id, paid.payment_id, paid.amount_minor
         else:
             account_id, payment_id, most = random.choice(ACCOUNTS), f"p{random.randrange(8)}", 1_000
-        kind = random.choice(FOLLOWING)
+        kind, reference = random.choice(FOLLOWING), f"r{random.randrange(2)}"
         amount = most if random.random() < 0.4 else random.randrange(1, most + 2)
-        self.pay(account_id, payment_id, kind, amount, reference=f"r{random.randrange(2)}")
+        disputed = [p for p in self.paid if p.kind is PaymentKind.DISPUTED]
+        if kind is PaymentKind.DISPUTE_WON and disputed:
+            dispute = random.choice(disputed)
+            account_id, payment_id = dispute.account_id, dispute.payment_id
+            amount, reference = dispute.amount_minor, dispute.reference or reference
+        self.pay(account_id, payment_id, kind, amount, reference=reference)
 
     def pay(
         self,
@@ -325,7 +335,7 @@ class World:
         random = self.random
         if not self.used:
             return
-        old = random.choice(self.used[-8:])
+        old = random.choice(self.used if random.random() < 0.5 else self.used[-8:])
         event_id = old.event_id if random.random() < 0.9 else f"e{len(self.used)}"
         event = Adjustment(
             account_id=old.account_id,

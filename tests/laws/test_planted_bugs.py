@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streams.agents import states
-from streams.domain import invoice, ledger, money, payments, pricing, topup, usage
+from streams.domain import invoice, ledger, money, payments, pricing, reversals, topup, usage
 from streams.domain.account import NEVER
 from streams.domain.outcomes import Outcome
 from streams.domain.reasons import Reason, Rejected
@@ -67,6 +67,11 @@ def tax_by_the_newest_rate(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(pricing, "rate_at", lambda rates, _: rates[-1].rate)
 
 
+def reverse_again(patch: pytest.MonkeyPatch) -> None:
+    """A reversal leaves no mark on its event, so that another one takes it back again."""
+    patch.setattr(reversals.usage, "mark", lambda *_: None)
+
+
 def lose_the_opening(patch: pytest.MonkeyPatch) -> None:
     """An invoice does not begin where the one before ended."""
 
@@ -124,6 +129,7 @@ BUGS = [
     ("usage_is_charged_once", forget_ids),
     ("usage_is_charged_once", round_down),
     ("usage_is_charged_once", tax_by_the_newest_rate),
+    ("usage_is_charged_once", reverse_again),
     ("each_charge_is_on_one_invoice", lose_the_opening),
     ("one_top_up_is_pending", ignore_what_is_pending),
     ("the_limit_is_never_passed", count_nothing_against_the_limit),

@@ -167,7 +167,7 @@ def _price(match: Match, context: Context) -> list[Action]:
         version=int(match["version"] or 1),
         unit=match["meter"].rstrip("s"),
         valid_from=moment(match["valid"]) if match["valid"] else 0,
-        late=bool(match["late"]),
+        late=bool(match["late"]) or not match["valid"],
         model=model,
         tiers=tiers,
         package_size=package,
