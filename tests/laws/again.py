@@ -93,7 +93,7 @@ def batches_change_nothing(events: Sequence[Event], play: Play, random: Random) 
             raise Broken(f"batches change what is said: {account_id} {ours[place:][:2]} {theirs[place:][:2]}")
     same(play.state(), other.state(), "batches change no state")
     for account_id, balance in play.balances.items():
-        at = {"as_of": None}
+        at = {"as_of": None}  # the lane's time at the commit: where a batch ends may show in it
         last = other.balances.get(account_id)
         must(
             last is not None and replace(balance, **at) == replace(last, **at),  # type: ignore[arg-type]
@@ -134,7 +134,7 @@ def interleaved(events: Sequence[Event], random: Random) -> list[Event]:
 
 
 def unordered(play: Play) -> dict[str, Any]:
-    """Return all that must not depend on the order of topics; of a row, what charges and reversals come to."""
+    """Return all that must not depend on the order of topics; of a row, charges less reversals."""
     charges: dict[Any, int] = defaultdict(int)
     invoices, notes, balances = [], [], defaultdict(int)
     for output in play.said():
