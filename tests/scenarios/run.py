@@ -14,6 +14,7 @@ from streams.domain.book import Book, Policy
 from streams.domain.events import Event
 from streams.domain.outcomes import Outcome
 from streams.domain.outputs import (
+    AccountBalance,
     CommandKind,
     LedgerEntry,
     Output,
@@ -27,7 +28,7 @@ from streams.domain.shelves import Shelves
 from tests.laws.restart import restarted
 from tests.scenarios import said, steps
 from tests.scenarios.table import Row, Scenario
-from tests.scenarios.values import TIME, moment, shown
+from tests.scenarios.values import TIME, moment, shown, shown_minor
 from tests.unit.domain.build import DAY, HOUR, MINUTE, AccountDict, dict_shelves
 
 DIGITS = {"USD": 2, "EUR": 2, "JPY": 0, "KWD": 3}
@@ -54,6 +55,8 @@ class Player:
         self.book = Book(self.policy, self.shelves)
         self.context = steps.Context(currency=self.policy.default_currency, digits=dict(DIGITS))
         self.told = Said()
+        self.balances: dict[str, AccountBalance] = {}
+        """The latest balance record of each account, as gateways see it."""
 
     def play(self, row: Row) -> None:
         """Do one step and compare it with its row; raises TableError on words, AssertionError on results."""
@@ -76,6 +79,7 @@ class Player:
             case steps.Look():
                 return None
             case steps.Restart(deployment):
+                self._commit()
                 if deployment:
                     self.policy = _policy(self.scenario, deployment)
                 self.shelves = restarted(self.shelves)
@@ -91,6 +95,10 @@ class Player:
                 event: Event = action
                 return self.book.apply(event)
 
+    def _commit(self) -> None:
+        """Take the balances that the end of a batch would put out."""
+        self.balances |= {balance.account_id: balance for balance in self.book.balances()}
+
     def _read_clock(self, row: Row) -> None:
         try:
             now = moment(row.when) if row.when else self.context.now
@@ -104,6 +112,7 @@ class Player:
 
     def _compare(self, row: Row, outcome: Outcome | Rejected | None, outputs: list[Output]) -> None:
         context, expected = self.context, list(row.outputs)
+        self._commit()
         problems = self._check(outputs)
         got = said.words(outputs, DIGITS.__getitem__, expected)
         if isinstance(outcome, Rejected):
@@ -113,8 +122,8 @@ class Player:
         elif outcome is Outcome.WAITING:
             got.append("waits")
         account = self.shelves.accounts.get(context.account)
-        if any(item.startswith("reason ") for item in expected) and account is not None:
-            got.append(f"reason {account.top_up.decision}")
+        if account is not None:
+            got += _shown_balance(self.balances[context.account], expected)
         missing, extra = Counter(expected) - Counter(got), Counter(got) - Counter(expected)
         problems += [f"missing: {item}" for item in missing.elements()]
         problems += [f"not expected: {item}" for item in extra.elements()]
@@ -168,6 +177,9 @@ class Player:
                 problems.append(f"account {account_id} became {account.status} and nothing said so")
             if account.balance != told.balances[account_id]:
                 problems.append(f"the balance of {account_id} is not the sum of its entries")
+            latest = self.balances[account_id]
+            if (latest.balance, latest.status) != (account.balance, account.status):
+                problems.append(f"the balance record of {account_id} is not up to date")
         return problems
 
 
@@ -176,6 +188,19 @@ def play(scenario: Scenario) -> None:
     player = Player(scenario)
     for row in scenario.rows:
         player.play(row)
+
+
+def _shown_balance(balance: AccountBalance, expected: list[str]) -> list[str]:
+    """Return what an account's balance record says, of what a step asks for."""
+    digits, said = DIGITS[balance.currency], []
+    if any(item.startswith("reason ") for item in expected):
+        said.append(f"reason {balance.top_up}")
+    if any(item.startswith("refundable ") for item in expected):
+        left = balance.refundable_minor
+        said.append(f"refundable {'nothing' if left is None else shown_minor(left, digits)}")
+    if any(item.startswith("opened by ") for item in expected):
+        said.append("opened by default" if balance.by_default else "opened by settings")
+    return said
 
 
 def _policy(scenario: Scenario, deployment: str) -> Policy:
