@@ -153,6 +153,7 @@ def unordered(play: Play) -> dict[str, Any]:
             notes.append(output)
     invoices.sort(key=lambda invoice: invoice.number)
     notes.sort(key=lambda note: note.number)
+    charges = {key: amount for key, amount in charges.items() if amount}
     return {"charge or tax": charges, "balance": balances, "invoice": invoices, "credit note": notes}
 
 
