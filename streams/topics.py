@@ -53,6 +53,7 @@ JOURNAL = Topic(name="lane-journal", records=("journal-entry",), keep=Keep.LONG,
 BALANCES = Topic(name="balances", records=("account-balance",), keep=Keep.LATEST)
 STATUS = Topic(name="account-status", records=("account-status",), keep=Keep.LATEST)
 COMMANDS = Topic(name="top-up-commands", records=("top-up-command",), keep=Keep.WEEK)
+ATTEMPTS = Topic(name="payment-attempts", records=("payment-attempt",), keep=Keep.LATEST)
 INVOICES = Topic(name="invoices", records=("invoice", "credit-note"), keep=Keep.LONG)
 NOTIFICATIONS = Topic(name="notifications", records=("notification",), keep=Keep.WEEK)
 DEAD_LETTERS = Topic(name="dead-letters", records=("dead-letter",), keep=Keep.LONG, keyed_by_account=False)
@@ -70,6 +71,7 @@ ALL = (
     BALANCES,
     STATUS,
     COMMANDS,
+    ATTEMPTS,
     INVOICES,
     NOTIFICATIONS,
     DEAD_LETTERS,

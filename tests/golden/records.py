@@ -188,6 +188,14 @@ EXAMPLES: dict[str, Record] = {
         "refundable_minor": None,
     },
     "account-status": {"account_id": "acct-1", "status": "suspended", "since": None},
+    "payment-attempt": {
+        "account_id": "acct-1",
+        "command_id": "acct-1:3:1",
+        "episode": 3,
+        "attempt": 1,
+        "recorded_at": NOON,
+        "word": "unavailable",
+    },
     "top-up-command": {
         "account_id": "acct-1",
         "command_id": "acct-1:3:1",

@@ -6,14 +6,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 import local
 from consumers import payments
+from consumers.events import payment_event
 from consumers.provider import Answer
 from consumers.sandbox import Sandbox
 from schemas import wire
@@ -21,7 +23,7 @@ from schemas.wire import Record
 from streams import topic_admin
 from streams.partition import partition_of
 from streams.settings import Settings
-from tests.golden.records import EXAMPLES
+from tests.golden.records import EXAMPLES, NOON
 
 pytestmark = pytest.mark.kafka
 SCHEMAS = wire.fixed()
@@ -30,7 +32,8 @@ DEADLINE_SECONDS = 60.0
 
 def commands(count: int) -> list[Record]:
     return [
-        EXAMPLES["top-up-command"] | {"account_id": f"acct-{n % 50}", "command_id": f"acct-{n % 50}:{n}:1"}
+        EXAMPLES["top-up-command"]
+        | {"account_id": f"acct-{n % 50}", "command_id": f"acct-{n % 50}:{n}:1", "episode": n, "attempt": 1}
         for n in range(count)
     ]
 
@@ -45,6 +48,14 @@ def send(deployment: Settings, values: Sequence[tuple[str, bytes]]) -> None:
     assert producer.flush(30) == 0
 
 
+def tick(deployment: Settings, time_ms: int = NOON) -> None:
+    value = SCHEMAS.codec("tick").encode({"time": time_ms, "ticker": "test"})
+    producer = Producer({"bootstrap.servers": deployment.bootstrap_servers})
+    for lane in range(deployment.lanes):
+        producer.produce(deployment.topic("clock-ticks"), value=value, key=b"test", partition=lane)
+    assert producer.flush(30) == 0
+
+
 def encoded(records: Sequence[Record]) -> list[tuple[str, bytes]]:
     encode = SCHEMAS.codec("top-up-command").encode
     return [(record["account_id"], encode(record)) for record in records]
@@ -55,6 +66,7 @@ class Events:
 
     def __init__(self, deployment: Settings) -> None:
         self.values: list[bytes] = []
+        self._records: list[Record] = []
         self._consumer = Consumer(
             {
                 "bootstrap.servers": deployment.bootstrap_servers,
@@ -67,15 +79,28 @@ class Events:
 
     def until(self, count: int, *, repeats: bool = False) -> list[Record]:
         """Read until there are `count` events, repeats counted or not."""
+        return self._read_until(
+            lambda: len(self.values if repeats else set(self.values)) >= count, f"{count} events"
+        )
+
+    def until_answered(self, asked: Sequence[Record]) -> list[Record]:
+        """Read until each command has an event."""
+        wanted = {command["command_id"] for command in asked}
+        return self._read_until(
+            lambda: wanted <= {event["command_id"] for event in self._records}, f"{len(wanted)} answered"
+        )
+
+    def _read_until(self, condition: Callable[[], bool], what: str) -> list[Record]:
         deadline = time.monotonic() + DEADLINE_SECONDS
-        while (seen := len(self.values if repeats else set(self.values))) < count:
-            assert time.monotonic() < deadline, f"{seen} of {count} events"
+        while not condition():
+            assert time.monotonic() < deadline, f"only {len(self.values)} events, not {what}"
             for message in self._consumer.consume(1_000, timeout=0.05):
                 event = SCHEMAS.codec("payment-event").decode(message.value())
                 assert message.key() == event["account_id"].encode()
                 assert message.partition() == partition_of(message.key(), 4)
                 self.values.append(message.value())
-        return [SCHEMAS.codec("payment-event").decode(value) for value in self.values]
+                self._records.append(event)
+        return list(self._records)
 
     def close(self) -> None:
         self._consumer.close()
@@ -84,17 +109,18 @@ class Events:
 @pytest.fixture
 def events(deployment: Settings) -> Iterator[Events]:
     topic_admin.create(deployment)
+    tick(deployment)
     reader = Events(deployment)
     yield reader
     reader.close()
 
 
 @contextmanager
-def running(deployment: Settings, provider=None) -> Iterator[list[payments.Served]]:
+def running(deployment: Settings, provider=None, **more: float) -> Iterator[list[payments.Served]]:
     """Run the process in a thread for as long as the block lasts; the list has its account after it."""
     stop, served = threading.Event(), []
     thread = threading.Thread(
-        target=lambda: served.append(payments.run(deployment, provider or Sandbox(), stop))
+        target=lambda: served.append(payments.run(deployment, provider or Sandbox(), stop, **more))
     )
     thread.start()
     try:
@@ -105,7 +131,7 @@ def running(deployment: Settings, provider=None) -> Iterator[list[payments.Serve
         assert not thread.is_alive()
 
 
-def process(deployment: Settings) -> subprocess.Popen[str]:
+def process(deployment: Settings, memory: Path) -> subprocess.Popen[str]:
     code = "import typer; from cli.payments import payments; typer.run(payments)"
     environment = {
         "EVERGREEN_BOOTSTRAP_SERVERS": deployment.bootstrap_servers,
@@ -113,7 +139,7 @@ def process(deployment: Settings) -> subprocess.Popen[str]:
         "EVERGREEN_SESSION_TIMEOUT_SECONDS": "6",
     }
     return subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, "--memory", str(memory)],
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -142,7 +168,8 @@ def test_each_command_is_answered_once_with_the_providers_answer(deployment: Set
         send(deployment, encoded(asked))
         answers = events.until(1_200)
 
-    expected = {c["command_id"]: payments.payment_event(c, Sandbox().charge(c)) for c in asked}
+    known = Sandbox()
+    expected = {c["command_id"]: payment_event(c, known.charge(c)) for c in asked}
     assert {answer["command_id"]: answer for answer in answers} == expected
     assert len(answers) == 1_200
     assert served == [payments.Served(commands=1_200, events=1_200, undecodable=0)]
@@ -167,17 +194,27 @@ def wait_until(condition) -> None:
         assert time.monotonic() < deadline
 
 
-def test_a_cancel_is_answered_unless_the_payment_has_succeeded(deployment: Settings, events: Events):
-    asked = commands(300)
-    by_kind = {Sandbox().charge(c).kind: c for c in asked}
-    succeeded, failed = by_kind["succeeded"], by_kind["failed"]
+def test_a_cancel_gets_the_providers_final_word(deployment: Settings, events: Events):
+    asked = commands(1_000)
+    known = Sandbox()
+    by_kind = {known.charge(c).kind: c for c in asked}
+    charges = [by_kind[kind] for kind in ("succeeded", "failed", "requires_action")]
+    sandbox = Sandbox()
 
-    with running(deployment):
-        send(deployment, encoded([succeeded | {"kind": "cancel"}, failed | {"kind": "cancel"}]))
-        wait_until(lambda: committed(deployment) == 2)
-        answers = events.until(1)
+    with running(deployment, sandbox):
+        send(deployment, encoded(charges))
+        events.until(3)
+        send(deployment, encoded([c | {"kind": "cancel"} for c in charges]))
+        answers = events.until(6, repeats=True)
 
-    assert [(a["kind"], a["command_id"]) for a in answers] == [("cancelled", failed["command_id"])]
+    said = {
+        c["command_id"]: [a["kind"] for a in answers if a["command_id"] == c["command_id"]] for c in charges
+    }
+    assert list(said.values()) == [
+        ["succeeded", "succeeded"],
+        ["failed", "failed"],
+        ["requires_action", "cancelled"],
+    ]
 
 
 def test_what_is_no_command_is_skipped_and_counted_and_the_others_are_answered(
@@ -217,24 +254,31 @@ def test_a_command_of_a_transaction_that_was_aborted_is_not_answered(deployment:
     assert served[0].commands == 1
 
 
-def test_a_killed_process_loses_no_command_and_repeats_change_nothing(deployment: Settings, events: Events):
+def test_a_killed_process_loses_no_command_and_charges_none_twice(
+    deployment: Settings, events: Events, tmp_path: Path
+):
     asked = commands(20_000)
     send(deployment, encoded(asked))
-    victim = process(deployment)
+    victim = process(deployment, tmp_path / "sandbox")
     try:
         wait_until(lambda: committed(deployment) > 0)
     finally:
         victim.kill()
         victim.communicate()
     done = committed(deployment)
+    sandbox = Sandbox(memory=tmp_path / "sandbox")
 
-    with running(deployment):
+    with running(deployment, sandbox):
         answers = events.until(20_000)
 
     assert 0 < done < 20_000
-    expected = {c["command_id"]: payments.payment_event(c, Sandbox().charge(c)) for c in asked}
+    known = Sandbox()
+    expected = {c["command_id"]: payment_event(c, known.charge(c)) for c in asked}
     assert {answer["command_id"]: answer for answer in answers} == expected
     assert len(set(events.values)) == 20_000
+    succeeded = {a["command_id"] for a in answers if a["kind"] == "succeeded"}
+    assert {command_id for command_id, times in sandbox.charges().items() if times == 1} == succeeded
+    assert max(sandbox.charges().values()) == 1
 
 
 class Watching:
@@ -250,8 +294,11 @@ class Watching:
             raise RuntimeError("the provider is broken")
         return Sandbox().charge(command)
 
+    def lookup(self, command: Record) -> Answer | None:
+        return None
+
     def cancel(self, command: Record) -> Answer | None:
-        return Sandbox().cancel(command)
+        return None
 
 
 def test_a_provider_that_breaks_stops_the_process_before_anything_is_committed(
@@ -270,9 +317,9 @@ def test_a_provider_that_breaks_stops_the_process_before_anything_is_committed(
     assert provider.asked == ["acct-0:0:1", "acct-0:0:1"]
 
 
-def test_sigterm_ends_the_process_in_order(deployment: Settings, events: Events):
+def test_sigterm_ends_the_process_in_order(deployment: Settings, events: Events, tmp_path: Path):
     send(deployment, encoded(commands(10)))
-    child = process(deployment)
+    child = process(deployment, tmp_path / "sandbox")
     events.until(10)
 
     child.send_signal(signal.SIGTERM)
@@ -283,8 +330,8 @@ def test_sigterm_ends_the_process_in_order(deployment: Settings, events: Events)
     assert committed(deployment) == 10
 
 
-def test_without_its_topics_the_process_says_how_to_create_them(deployment: Settings):
-    child = process(deployment)
+def test_without_its_topics_the_process_says_how_to_create_them(deployment: Settings, tmp_path: Path):
+    child = process(deployment, tmp_path / "sandbox")
 
     output, errors = child.communicate(timeout=30)
 
@@ -294,10 +341,12 @@ def test_without_its_topics_the_process_says_how_to_create_them(deployment: Sett
     assert output == ""
 
 
-def test_the_sandbox_is_refused_in_production(deployment: Settings, monkeypatch: pytest.MonkeyPatch):
+def test_the_sandbox_is_refused_in_production(
+    deployment: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     monkeypatch.setenv("EVERGREEN_PRODUCTION", "true")
     monkeypatch.setenv("EVERGREEN_REPLICATION", "3")
-    child = process(deployment)
+    child = process(deployment, tmp_path / "sandbox")
 
     _, errors = child.communicate(timeout=30)
 
@@ -311,6 +360,7 @@ def test_a_broker_that_goes_away_is_waited_for():
             bootstrap_servers=broker.bootstrap_servers, topic_prefix="", lanes=4, replication=1, clock="auto"
         )
         topic_admin.create(deployment)
+        tick(deployment)
         reader = Events(deployment)
         with running(deployment) as served:
             send(deployment, encoded(commands(100)))
