@@ -44,7 +44,7 @@ def verify(
     if json:
         print(json_text.dumps(report.as_dict(), indent=2))
     else:
-        _print(report)
+        print_report(report)
     if not report.holds:
         raise typer.Exit(BROKEN)
 
@@ -58,7 +58,8 @@ def _read(settings: Settings, schemas: Schemas, *, quiet: bool) -> Topics:
         )
 
 
-def _print(report: Report) -> None:
+def print_report(report: Report) -> None:
+    """Print what was looked at, the verdicts, and the first broken cases."""
     console = Console()
     table = Table("", "invariant", "looked at", "verdict", box=None, pad_edge=False)
     for found in report.checks:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
+from typing import Protocol
 
 from producers import records
-from producers.customers import Arrival, Customer
+from producers.customers import Arrival
 from producers.emissions import EVERY_PARTITION, Emission, Encoder
-from producers.market import DAY_MS, METERS
+from producers.market import DAY_MS, METERS, Place
+from producers.records import Record
 from producers.values import moment
 from schemas.wire import HEADER, MAGIC, Schemas
 from streams.partition import partition_of
@@ -21,14 +23,21 @@ _UNKNOWN_SCHEMA_ID = 999_999
 _FAR_AHEAD = datetime(2100, 1, 1, tzinfo=UTC)
 
 
+class Person(Protocol):
+    """A customer, as far as a disturbance is about one."""
+
+    account_id: str
+    place: Place
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """Where and when a disturbance happens: lane time is `before`."""
 
     random: Random
     number: int
-    customer: Customer
-    other: Customer
+    customer: Person
+    other: Person
     original: Arrival | None
     """A usage event of an earlier step."""
     before: int
@@ -60,6 +69,10 @@ class Scene:
         value = self.usage().value
         assert value is not None
         return value
+
+
+Kind = tuple[str, Callable[[Scene], Emission | None]]
+"""The reason for which it must be a dead letter, and what makes it."""
 
 
 def _negative_quantity(scene: Scene) -> Emission:
@@ -171,7 +184,56 @@ def _late_price(scene: Scene) -> Emission:
     return scene.encoder.price(record)
 
 
-_KINDS: Sequence[tuple[str, Callable[[Scene], Emission | None]]] = (
+def _bad_payment(scene: Scene) -> Emission:
+    record = _payment(scene, "nothing")
+    return scene.encoder.payment({**record, "amount_minor": 0})
+
+
+def _payment(scene: Scene, name: str) -> Record:
+    return records.payment(
+        account_id=scene.customer.account_id,
+        payment_id=f"pi_disturbance_{name}_{scene.number}",
+        kind="succeeded",
+        amount_minor=100,
+        currency=scene.customer.place.currency,
+        occurred_at=moment(scene.before),
+    )
+
+
+def _bad_adjustment(scene: Scene) -> Emission:
+    record = records.adjustment(
+        account_id=scene.customer.account_id,
+        adjustment_id=f"disturbance-{scene.number}",
+        kind="credit",
+        amount=1,
+        currency=scene.customer.place.currency,
+        reason="disturbance",
+        author="disturbance",
+        occurred_at=moment(scene.before),
+    )
+    return scene.encoder.adjustment({**record, "amount": -record["amount"]})
+
+
+def _price(scene: Scene, version: int) -> Record:
+    return records.price(
+        meter=METERS[0].name,
+        currency="USD",
+        version=version,
+        unit="disturbance",
+        valid_from=moment(scene.before + DAY_MS),
+        tiers=[records.Tier(unit_price=Decimal(1000))],
+    )
+
+
+def _bad_price(scene: Scene) -> Emission:
+    return scene.encoder.price({**_price(scene, 1_000 + scene.number), "tiers": []})
+
+
+def _price_conflict(scene: Scene) -> Emission:
+    return scene.encoder.price(_price(scene, 1))
+
+
+_KINDS: Sequence[Kind] = (
     ("negative_quantity", _negative_quantity),
     ("from_the_future", _from_the_future),
     ("id_conflict", _id_conflict),
@@ -193,11 +255,19 @@ _KINDS: Sequence[tuple[str, Callable[[Scene], Emission | None]]] = (
 )
 REASONS = tuple(reason for reason, _ in _KINDS)
 """The dead letters that a simulation brings about."""
+EVERY_KIND = (
+    *_KINDS,
+    ("bad_payment", _bad_payment),
+    ("bad_adjustment", _bad_adjustment),
+    ("bad_price", _bad_price),
+    ("price_conflict", _price_conflict),
+)
+"""Those of the whole simulation."""
 
 
-def disturbance(scene: Scene) -> tuple[str, Emission, int] | None:
+def disturbance(scene: Scene, kinds: Sequence[Kind] = _KINDS) -> tuple[str, Emission, int] | None:
     """Return the reason, the emission and the number of dead letters; None where it cannot be."""
-    reason, make = _KINDS[scene.number % len(_KINDS)]
+    reason, make = kinds[scene.number % len(kinds)]
     emission = make(scene)
     if emission is None:
         return None

@@ -36,12 +36,20 @@ class Step:
     """What arrives before `tick`, in the order to send it."""
 
     number: int
-    records: Sequence[Emission]
+    phases: Sequence[Sequence[Emission]]
+    """Each is sent once all before it is applied: what the order across topics must not decide."""
     tick: int
     closes: bool
     """True where a month of some zone ends with this tick."""
     counts: Counter[str]
     """How many records are expected to be what: `Expected` says the words."""
+    down: bool = False
+    """True where no worker runs while the longest phase is sent: months of downtime."""
+
+    @property
+    def records(self) -> Sequence[Emission]:
+        """All that arrives, in the order to send it."""
+        return [emission for phase in self.phases for emission in phase]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +206,7 @@ class Simulation:
         Random(f"{self.seed}/order/{number}").shuffle(mixed)
         records = in_order + mixed
         counts["records"] = sum(self.lanes if r.partition == EVERY_PARTITION else 1 for r in records)
-        return Step(number=number, records=records, tick=tick, closes=tick in self._closes, counts=counts)
+        return Step(number=number, phases=[records], tick=tick, closes=tick in self._closes, counts=counts)
 
     def _disturb(
         self,

@@ -5,7 +5,7 @@ Owns which settings record is refused, and which tax rate is in force at a momen
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from iso4217 import Currency
@@ -35,8 +35,20 @@ class Money:
     booked_at: int | None = None
     time_unsure: bool = False
     """True where it is not known when, and so perhaps in which period, it was booked."""
-    billed: tuple[tuple[int, int], ...] = ()
-    """The (month, period) pairs that are right."""
+    billed: tuple[int, int] = (0, 0)
+    """Its month and its period."""
+    entry_moment: int | None = None
+    """The moment on its entry where that is not its own: a reversal has its usage event's."""
+
+
+class Cut(NamedTuple):
+    """The close of an account: the period that ran ends then, and what comes later is another part of it."""
+
+    time: int
+    period: int
+    """The one that ran."""
+    causes: int
+    """How many charges, reversals and movements were booked before."""
 
 
 @dataclass(slots=True)
@@ -52,6 +64,11 @@ class Account:
     """Every settings record applied, with the lane's time when it was."""
     booked: bool = False
     """True once it has a ledger entry."""
+    causes: int = 0
+    """How many charges, reversals and movements were booked; a tax or write-off follows what caused it."""
+    cuts: list[Cut] = field(default_factory=list)
+    ended: bool = False
+    """Closed, and its running period cut."""
     paid: dict[str, int] = field(default_factory=dict)
     """Amount in minor units of each payment that was credited."""
     taken: dict[tuple[str, str, str | None], int] = field(default_factory=dict)
@@ -63,20 +80,23 @@ class Account:
         valid = [r for r in rates if r["valid_from"] <= moment]
         return max(valid, key=lambda r: r["valid_from"])["rate"] if valid else None
 
-    def billed_in(self, moment: int, time: int | None, grace_ms: int) -> tuple[tuple[int, int], ...]:
-        """Return the (month, period) pairs that are right for a booking; a close ends all that had begun."""
-        pairs = self.zones.billed_in(moment, time, grace_ms)
-        closes = [at for at in self.closes if at is not None]
-        if not closes:
-            return pairs
-        running = self.zones.months_of(max(closes))
-        return tuple({(month, max(period, begun)) for month, period in pairs for begun in running})
-
     @property
-    def closes(self) -> list[int | None]:
-        """The lane's times at which the account was closed."""
-        states = [(None, False), *((at, settings["closed"]) for at, settings in self.history)]
-        return [at for (_, before), (at, after) in pairwise(states) if after and not before]
+    def is_closed(self) -> bool:
+        """Whether the settings in force close it."""
+        return self.settings is not None and bool(self.settings["closed"])
+
+    def first_open(self, time: int | None, grace_ms: int) -> int:
+        """Return the first period that is open at a lane's time."""
+        by_time = self.zones.first_open(time, grace_ms)
+        return max(by_time, self.cuts[-1].period) if self.cuts else by_time
+
+    def billed_in(self, moment: int, time: int | None, grace_ms: int) -> tuple[int, int]:
+        """Return the month of a moment, and the period of what is booked for it at a lane's time.
+
+        The period is the month if that is still open, else the earliest open one.
+        """
+        month = self.zones.month_of(moment)
+        return month, max(month, self.first_open(time, grace_ms))
 
     @property
     def revision(self) -> int:

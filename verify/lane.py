@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from schemas.wire import Record
 from streams.settings import Settings
 from verify.accounts import Account, Money
 from verify.rates import Rates
@@ -41,8 +42,10 @@ class Use:
     version: int | None = None
     tax_rate: int | None = None
     booked_at: int | None = None
-    billed: tuple[tuple[int, int], ...] = ()
-    """The (month, period) pairs that are right."""
+    billed: tuple[int, int] = (0, 0)
+    """Its month and its period."""
+    after_close: bool = False
+    """True where its account had been closed."""
     reversed_by: str | None = None
     earlier: "Use | None" = None
     """An event under the same id that the lane had forgotten before this one."""
@@ -110,6 +113,10 @@ class Lane:
     """By command id, the kinds of payment events that answered it, with the lane's time."""
     expected_dead: dict[Place, frozenset[str]] = field(default_factory=dict)
     """Inputs that must be dead letters, with the reasons that are right."""
+    profiles: dict[str, list[tuple[int | None, Record | None]]] = field(default_factory=dict)
+    """Every profile of an account that was applied, None where it was erased, with the lane's time then."""
+    profiles_removed: bool = False
+    """True where compaction took profiles away, so that not all that were in force are known."""
     folded: dict[str, int] = field(default_factory=dict)
     """Offset after the last that was folded, by input topic."""
     tally: Tally = field(default_factory=lambda: Tally(Place("lane-journal", 0, 0), 0))
@@ -171,14 +178,17 @@ class Lane:
             self.accounts[account_id] = account
         return account
 
-    def set_zone(self, account: Account, zone: str) -> None:
-        """Give an account a zone from the period on that the contract says."""
-        account.zones.change(zone, time=self.time, grace_ms=self.grace_ms, booked=account.booked)
+    def set_zone(self, account: Account, zone: str, made_at: int = 0) -> None:
+        """Give an account a zone, from the period on that follows the one in which the change was made."""
+        account.zones.change(zone, made_at=made_at, time=self.time, grace_ms=self.grace_ms)
 
     def pass_time(self, time: int) -> None:
-        """Move the lane's time and its forget line; neither ever goes back."""
+        """Move the lane's time; it never goes back."""
         self.time = time
         self.acted.append(time)
+
+    def forget(self, time: int) -> None:
+        """Move the forget line to where a tick puts it; it never goes back."""
         line = time - self.settings.max_age_days * DAY_MS
         self.forget_line = line if self.forget_line is None else max(line, self.forget_line)
 

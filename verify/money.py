@@ -14,10 +14,10 @@ BOOKED_AS = {
     "dispute_won": "dispute_won",
     "returned": "return",
 }
+NEWS = "news"
+"""Stands for the kinds of payment events that move no money, while they wait for their account."""
 FINAL = frozenset({"succeeded", "failed", "unavailable", "refused", "cancelled"})
 """Answers after which a command is no longer pending."""
-REFUSALS = ("id_conflict", "too_old", "unknown_event", "already_reversed")
-"""Reasons for which a reversal may be refused; the contract names no word for each."""
 
 
 def decide_payment(lane: Lane, place: Place, content: Content) -> None:
@@ -29,13 +29,11 @@ def decide_payment(lane: Lane, place: Place, content: Content) -> None:
     if kind is None:
         return _decide_news(lane, place, content, account)
     exponent = exponent_of(content["currency"])
-    if content["amount_minor"] == 0:
+    named = content["payment_id"] and (kind == "payment" or content["reference"])
+    if content["amount_minor"] == 0 or not named:
         return lane.dead(place, "bad_payment")
     if exponent is None:
         return lane.dead(place, "currency_mismatch", "bad_payment")
-    named = content["payment_id"] and (kind == "payment" or content["reference"])
-    if not named and lane.saw_dead(place, "bad_payment"):
-        return lane.dead(place, "bad_payment")
     if account is not None and account.currency != content["currency"]:
         return lane.dead(place, "currency_mismatch")
     sign = 1 if kind in {"payment", "dispute_won"} else -1
@@ -59,16 +57,30 @@ def decide_payment(lane: Lane, place: Place, content: Content) -> None:
 
 def _decide_news(lane: Lane, place: Place, content: Content, account: Account | None) -> None:
     """Decide a payment event that moves no money."""
+    if account is None:
+        account_id = content["account_id"]
+        news = Money(place, account_id, NEWS, 0, content["occurred_at"], content, lane.tally.commit)
+        if name_of(news) in lane.seen_money:
+            return lane.duplicate()
+        lane.seen_money[name_of(news)] = news
+        return lane.wait(news, lane.waiting)
     reasons = ("currency_mismatch", "bad_payment")
-    if (account is None or account.currency != content["currency"]) and lane.saw_dead(place, *reasons):
+    if account.currency != content["currency"] and lane.saw_dead(place, *reasons):
         return lane.dead(place, *reasons)
+    _hear(lane, content)
+    return lane.either("applied", "duplicate")
+
+
+def _hear(lane: Lane, content: Content) -> None:
+    """Remember what a command was answered."""
     if content["command_id"] is not None:
         lane.outcomes.setdefault(content["command_id"], []).append((content["kind"], lane.time))
-    return lane.either("applied", "duplicate")
 
 
 def name_of(money: Money) -> tuple[str, ...]:
     """Return what names a movement of money for ever."""
+    if money.kind == NEWS:
+        return (money.account_id, NEWS, money.content["payment_id"], money.content["kind"])
     if "adjustment_id" in money.content:
         return (money.account_id, "adjustment", money.content["adjustment_id"])
     reference = money.content["reference"] if money.kind != "payment" else None
@@ -79,16 +91,15 @@ def decide_adjustment(lane: Lane, place: Place, content: Content) -> None:
     """Decide one adjustment."""
     account = lane.accounts.get(content["account_id"])
     kind = content["kind"]
-    if (content["usage"] is None) == (kind == "reversal"):
+    amount = content["amount"] or 0
+    names_usage, has_amount = content["usage"] is not None, content["amount"] is not None
+    right = (
+        names_usage and not has_amount
+        if kind == "reversal"
+        else has_amount and amount > 0 and not names_usage
+    )
+    if not right or not content["adjustment_id"]:
         return lane.dead(place, "bad_adjustment")
-    if kind == "reversal":
-        amount = 0
-        if content["amount"] is not None or not content["adjustment_id"]:
-            return lane.dead(place, "bad_adjustment")
-    else:
-        amount = content["amount"] or 0
-        if amount <= 0 or not content["adjustment_id"]:
-            return lane.dead(place, "bad_adjustment")
     if account is not None and account.currency != content["currency"]:
         return lane.dead(place, "currency_mismatch")
     signed = -amount if kind == "debit" else amount
@@ -113,16 +124,20 @@ def decide_adjustment(lane: Lane, place: Place, content: Content) -> None:
 def retry(lane: Lane, money: Money, *, at_tick: bool) -> bool:
     """Try once more what waited for its account or usage event; False while it goes on waiting."""
     account = lane.accounts.get(money.account_id)
-    if account is None and at_tick and money.kind == "reversal":  # a correction of nothing opens no account
-        del lane.seen_money[name_of(money)]
-        lane.settled(money, *REFUSALS)
-        return True
     if account is None and at_tick:
+        hopeless = _cannot_open(lane, money)
+        if hopeless:
+            del lane.seen_money[name_of(money)]
+            lane.settled(money, hopeless)
+            return True
         account = lane.open_account(money.account_id)
     if account is None:
         return False
     if account.currency != money.content["currency"]:
         reasons: tuple[str, ...] | None = ("currency_mismatch",)
+    elif money.kind == NEWS:
+        _hear(lane, money.content)
+        reasons = ()
     elif not _may_book(account, money):
         lane.held.setdefault(money.account_id, []).append(money)
         return True
@@ -131,22 +146,27 @@ def retry(lane: Lane, money: Money, *, at_tick: bool) -> bool:
     if reasons is None:
         if not at_tick:
             return False
-        reasons = REFUSALS
+        reasons = ("unknown_event",)
     if reasons:
         del lane.seen_money[name_of(money)]
     lane.settled(money, *reasons)
     return True
 
 
+def _cannot_open(lane: Lane, money: Money) -> str:
+    """Return why a movement cannot open its account by default, or nothing."""
+    if is_reversal(money):
+        return "unknown_event"  # a correction of nothing opens no account
+    return "" if money.content["currency"] == lane.settings.default_currency else "currency_mismatch"
+
+
 def book(lane: Lane, account: Account, money: Money) -> tuple[str, ...] | None:
     """Book a movement: () when done, reasons where it is refused, None where it must wait on."""
     if limits.may_be_too_much(money.amount) and lane.saw_dead(money.place, "out_of_range"):
         return ("out_of_range",)
-    if money.kind == "reversal":
-        refused = _reverse(lane, money)
-        if refused or refused is None:
-            return refused
-    elif "payment_id" in money.content and money.kind != "payment":
+    if is_reversal(money):
+        return _reverse(lane, account, money)
+    if "payment_id" in money.content and money.kind != "payment":
         if _exceeds(lane, account, money):
             return ("refund_exceeds_payment",)
         key = (money.kind, money.content["payment_id"], money.content["reference"])
@@ -159,6 +179,7 @@ def book(lane: Lane, account: Account, money: Money) -> tuple[str, ...] | None:
     money.booked_at, money.time_unsure = lane.time, lane.time_unsure
     money.billed = account.billed_in(money.occurred_at, lane.periods_at, lane.grace_ms)
     account.booked = True
+    account.causes += 1
     lane.money.append(money)
     if money.kind in {"payment", "dispute"}:
         _release(lane, account)
@@ -202,15 +223,33 @@ def _release(lane: Lane, account: Account) -> None:
         lane.settled(ready, *reasons)
 
 
-def _reverse(lane: Lane, money: Money) -> tuple[str, ...] | None:
-    """Mark a usage event as reversed: () when done, reasons where refused, None where it is not there yet."""
+def is_reversal(money: Money) -> bool:
+    """Return whether a movement takes back a usage event."""
+    return money.kind == "reversal"
+
+
+def _reverse(lane: Lane, account: Account, money: Money) -> tuple[str, ...] | None:
+    """Take back a usage event: () when done, reasons where refused, None where it is not charged yet.
+
+    It is booked for the month in which its event was counted, in that period or the first open one.
+    """
     usage = money.content["usage"]
+    if lane.is_forgotten(usage["occurred_at"]):
+        return ("too_old",)
     use = lane.uses.get((money.account_id, usage["source"], usage["event_id"]))
-    if use is None or not use.charged:
-        return REFUSALS if use is None and lane.is_forgotten(usage["occurred_at"]) else None
-    if use.content != (usage["meter"], usage["quantity"], usage["occurred_at"]) or use.reversed_by:
-        return REFUSALS
-    if lane.is_forgotten(use.occurred_at) and lane.saw_dead(money.place, *REFUSALS):
-        return REFUSALS
+    if use is None:
+        return None
+    if use.content != (usage["meter"], usage["quantity"], usage["occurred_at"]):
+        return ("id_conflict",)
+    if not use.charged:
+        return None
+    if use.reversed_by is not None:
+        return ("already_reversed",)
     use.reversed_by = money.content["adjustment_id"]
+    money.booked_at, money.time_unsure = lane.time, lane.time_unsure or use.time_unsure
+    month = use.billed[0]
+    money.billed = (month, max(month, account.first_open(lane.periods_at, lane.grace_ms)))
+    account.causes += 1
+    money.entry_moment = use.occurred_at
+    lane.money.append(money)
     return ()

@@ -61,90 +61,58 @@ def month_of(moment: int, zone: str) -> int:
 
 @dataclass(slots=True)
 class Zones:
-    """The time zones of one account: which months may be in which.
+    """The time zones of one account: a change starts with the period after the one in which it was made.
 
-    A change starts with the next period. Which one that is, is certain in general; where it depends on
-    how one reads the contract (before the first tick, in the hour of grace, at the border itself) both
-    readings are accepted.
+    Months follow each other without gap or overlap: each begins where the one before it ends, and ends at
+    midnight of the zone that is in force for it.
     """
 
-    changes: list[tuple[int, int, str]] = field(default_factory=list)
-    """(first month that may be in the zone, first month that must be, zone), in order of time."""
+    changes: list[tuple[int, str]] = field(default_factory=list)
+    """(first month, zone), in order of months."""
 
-    def change(self, zone: str, *, time: int | None, grace_ms: int, booked: bool) -> None:
-        """Take a zone that was set when the lane's time was `time`."""
+    def change(self, zone: str, *, made_at: int, time: int | None, grace_ms: int) -> None:
+        """Take a zone that was set at a moment and read when the lane's time was `time`.
+
+        What is closed by then stays as it is: a change that is read late starts with the first open period.
+        """
         if not self.changes:
-            self.changes.append((FIRST, FIRST, zone))
-            return
-        before = self.changes[-1][2]
-        if zone == before:
-            return
-        if time is None:
-            self.changes.append((FIRST, LAST if booked else FIRST, zone))
-            return
-        surely = month_of(time, before) + 1
-        perhaps = month_of(time - grace_ms, before) + 1 if booked else FIRST
-        self.changes.append((perhaps, surely, zone))
+            self.changes.append((FIRST, zone))
+        elif zone != self.latest:
+            month = max(self.month_of(made_at) + 1, self.first_open(time, grace_ms))
+            kept = [change for change in self.changes if change[0] < month]
+            self.changes = kept if kept and kept[-1][1] == zone else [*kept, (month, zone)]
 
     @property
     def latest(self) -> str:
         """The zone that was set last."""
-        return self.changes[-1][2]
+        return self.changes[-1][1]
 
-    def of(self, month: int) -> list[str]:
-        """Return the zones that a month may be in."""
-        found: list[str] = []
-        for perhaps, surely, zone in self.changes:
-            if surely <= month:
-                found = []
-            if perhaps <= month:
-                found.append(zone)
-        return found
+    def of(self, month: int) -> str:
+        """Return the zone in force for a month."""
+        return next((zone for first, zone in reversed(self.changes) if first <= month), self.changes[0][1])
 
-    def borders(self, month: int) -> set[int]:
-        """Return the moments at which a month may end and the next begin."""
-        return {end_of(month, z) for z in self.of(month)} | {
-            start_of(month + 1, z) for z in self.of(month + 1)
-        }
+    def end(self, month: int) -> int:
+        """Return the first moment after a month, in milliseconds."""
+        return end_of(month, self.of(month))
 
-    def months_of(self, moment: int) -> list[int]:
-        """Return the months that a moment may be in; one, away from a change of zone."""
+    def start(self, month: int) -> int:
+        """Return the first moment of a month, in milliseconds."""
+        return self.end(month - 1)
+
+    def month_of(self, moment: int) -> int:
+        """Return the month of a moment."""
         if len(self.changes) == 1:
-            return [month_of(moment, self.changes[0][2])]
-        near = {month_of(moment, zone) for _, _, zone in self.changes}
-        return [
-            month
-            for month in range(max(min(near) - 1, FIRST + 1), min(max(near) + 1, LAST) + 1)
-            if min(self.borders(month - 1)) <= moment < max(self.borders(month))
-        ]
+            return month_of(moment, self.changes[0][1])
+        near = [month_of(moment, zone) for _, zone in self.changes]
+        month = max(min(near) - 1, FIRST + 1)
+        while month < LAST and moment >= self.end(month):
+            month += 1
+        return month
 
-    def may_be_closed(self, month: int, time: int | None, grace_ms: int) -> bool:
-        """Return whether a period is closed at a lane's time by some reading; never before the first tick."""
-        return time is not None and month < LAST and time >= min(self.borders(month)) + grace_ms
+    def is_closed(self, month: int, time: int | None, grace_ms: int) -> bool:
+        """Return whether a period is closed at a lane's time; none is before the first tick."""
+        return time is not None and month < LAST and time >= self.end(month) + grace_ms
 
-    def must_be_closed(self, month: int, time: int | None, grace_ms: int) -> bool:
-        """Return whether a period is closed at a lane's time by every reading."""
-        return time is not None and month < LAST and time >= max(self.borders(month)) + grace_ms
-
-    def billed_in(self, moment: int, time: int | None, grace_ms: int) -> tuple[tuple[int, int], ...]:
-        """Return the (month, billing period) pairs that are right for a moment booked at a lane's time.
-
-        The period is the month if that is still open, else the earliest open one.
-        """
-        if len(self.changes) == 1:
-            zone = self.changes[0][2]
-            month = period = month_of(moment, zone)
-            while time is not None and period < LAST and time >= end_of(period, zone) + grace_ms:
-                period += 1
-            return ((month, period),)
-        pairs = []
-        for month in self.months_of(moment):
-            last = month
-            while self.may_be_closed(last, time, grace_ms):
-                last += 1
-            pairs += [
-                (month, period)
-                for period in range(month, last + 1)
-                if not self.must_be_closed(period, time, grace_ms)
-            ]
-        return tuple(pairs)
+    def first_open(self, time: int | None, grace_ms: int) -> int:
+        """Return the first period that is open at a lane's time."""
+        return FIRST if time is None else self.month_of(time - grace_ms)

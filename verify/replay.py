@@ -9,7 +9,7 @@ from schemas.wire import Record as Content
 from streams import topics as names
 from streams.settings import Settings
 from verify import envelope, limits, money, rates, usage
-from verify.accounts import Account, Money, settings_are_bad, settings_may_be_bad
+from verify.accounts import Account, Cut, Money, settings_are_bad, settings_may_be_bad
 from verify.books import Books, Found
 from verify.lane import Lane, Tally, Use
 from verify.pricing import Price
@@ -52,7 +52,9 @@ def _fold_commit(lane: Lane, topics: Topics, found: Found, commit: int) -> None:
         log = topics.log(topic, lane.number)
         first = max(run["from"], lane.folded.get(topic, 0))
         records = log.between(first, run["to"])
-        lane.tally.absent += _absent(topic, log, run["from"], run["to"], len(records))
+        absent = _absent(topic, log, run["from"], run["to"], len(records))
+        lane.tally.absent += absent
+        lane.profiles_removed |= topic == names.PROFILES.name and absent > 0
         lane.tally.retained += len(records)
         for record in records:
             _fold(lane, topics, topic, record)
@@ -102,6 +104,8 @@ def _fold(lane: Lane, topics: Topics, topic: str, record: Record) -> None:
         case names.TICKS.name:
             _decide_tick(lane, place, record, content)
         case _:
+            profile = None if "erased" in content else content
+            lane.profiles.setdefault(content["account_id"], []).append((lane.time, profile))
             lane.either("applied", "duplicate")  # a profile counts either way
 
 
@@ -118,8 +122,8 @@ def _decide_settings(lane: Lane, place: Place, content: Content) -> None:
     account_id = content["account_id"]
     account = lane.accounts.get(account_id)
     other_currency = account is not None and account.currency != content["currency"]
-    if account is not None and not account.booked:  # refused only where it was asked to top up before
-        other_currency = other_currency and lane.saw_dead(place, "currency_mismatch")
+    if other_currency and account is not None and not account.booked:
+        other_currency = lane.saw_dead(place, "currency_mismatch")  # a command may have been made in the old
     refusals = ("bad_settings", "currency_mismatch") if other_currency else ("bad_settings",)
     doubtful = other_currency or settings_may_be_bad(content)
     if account is not None and content["revision"] <= account.revision:
@@ -135,9 +139,21 @@ def _decide_settings(lane: Lane, place: Place, content: Content) -> None:
     account.currency = content["currency"]
     account.settings = content
     account.history.append((lane.time, content))
-    lane.set_zone(account, content["zone"])
+    lane.set_zone(account, content["zone"], content["changed_at"])
+    if not account.is_closed:
+        account.ended = False  # one that is closed again ends its period again
+    _end(lane, account)
     lane.applied()
     return _retry(lane, account_id, surely=lambda item: True)
+
+
+def _end(lane: Lane, account: Account) -> None:
+    """Cut the running period of a closed account; before the lane's first tick there is no time for it."""
+    if lane.time is None or not account.is_closed or account.ended:
+        return
+    account.ended = True
+    running = max(account.zones.month_of(lane.time), account.first_open(lane.time, lane.grace_ms))
+    account.cuts.append(Cut(lane.time, running, account.causes))
 
 
 def _decide_price(lane: Lane, place: Place, record: Record, content: Content) -> None:
@@ -180,8 +196,12 @@ def _decide_tick(lane: Lane, place: Place, record: Record, content: Content) -> 
 def _act_on_tick(lane: Lane, time: int) -> None:
     lane.pass_time(time)
     lane.tally.ticks.append(time)
-    _settle_what_waits(lane)
+    _settle_what_waits(lane)  # with the periods and ids of the time before
+    lane.forget(time)
     lane.periods_at = time
+    if len(lane.acted) == 1:  # those that were closed before the lane had a time
+        for account in lane.accounts.values():
+            _end(lane, account)
 
 
 def _settle_what_waits(lane: Lane) -> None:
@@ -198,12 +218,12 @@ def _retry(
 ) -> None:
     """Try once more what waits with an account; at a tick it is decided for good.
 
-    What is not `surely` settled now may have come after its tick was read, and then waits for the next.
+    Reversals last: what they take back may be among it. What is not `surely` settled now may have come
+    after its tick was read, and then waits for the next.
     """
     waiting = lane.waiting.pop(account_id, [])
-    waiting.sort(key=lambda item: isinstance(item, Money) and item.kind == "reversal")  # after their events
     still: list[Use | Money] = []
-    for item in waiting:
+    for item in sorted(waiting, key=lambda item: isinstance(item, Money) and money.is_reversal(item)):
         if not surely(item) and lane.waits_on(item):
             still.append(item)
             continue
@@ -217,14 +237,9 @@ def _retry(
         lane.waiting[account_id] = still
 
 
-def _currency(lane: Lane, use: Use) -> str:
-    account = lane.accounts.get(use.account_id)
-    return account.currency if account is not None else lane.settings.default_currency
-
-
 def _retry_usage(lane: Lane, use: Use, *, at_tick: bool) -> bool:
-    if at_tick and lane.rates.in_force(use.meter, _currency(lane, use), use.occurred_at) is not None:
-        lane.open_account(use.account_id)  # what cannot be priced opens no account
+    if at_tick and lane.rates.in_force(use.meter, lane.settings.default_currency, use.occurred_at):
+        lane.open_account(use.account_id)
     if usage.charge(lane, use):
         lane.settled(use)
         return True

@@ -76,7 +76,9 @@ def charge(lane: Lane, use: Use) -> bool:
     use.booked_at = lane.time
     use.time_unsure = lane.time_unsure
     use.billed = account.billed_in(use.occurred_at, lane.periods_at, lane.grace_ms)
+    use.after_close = account.is_closed
     account.booked = True
+    account.causes += 1
     return True
 
 

@@ -15,6 +15,8 @@ from verify.wording import amount, moment
 
 Events = dict[tuple[str | None, str | None], list[Entry]]
 PRICED = {"charge": 1, "reversal": -1}
+AFTER_CLOSE = "after_close"
+"""The flag of what was used after the account was closed."""
 TAXES = {"tax": "charge", "reversal_tax": "reversal"}
 
 
@@ -73,17 +75,18 @@ def _check_use(evidence: Evidence, use: Use, events: Events, result: Check) -> N
     if use.uncertain or use.time_unsure:
         return
     account = evidence.account(use.account_id)
-    expected = (use.version, use.tax_rate, use.booked_at, account.currency if account else None)
-    found = (entry.price_version, entry.tax_rate, entry.booked_at, entry.currency)
-    rule = "price version, tax rate, lane time and currency of a charge"
+    flag = AFTER_CLOSE if use.after_close else None
+    expected = (use.version, use.tax_rate, use.booked_at, account.currency if account else None, flag)
+    found = (entry.price_version, entry.tax_rate, entry.booked_at, entry.currency, entry.reason)
+    rule = "price version, tax rate, lane time, currency and flag of a charge"
     result.expect(found, expected, rule, account=use.account_id, place=entry.place, said=_terms)
-    if (entry.month, entry.period) not in use.billed:
+    if (entry.month, entry.period) != use.billed:
         result.fail(
             "month and billing period of a charge",
             account=use.account_id,
             place=entry.place,
             expected=_months(use.billed),
-            found=_months([(entry.month, entry.period)]),
+            found=_months((entry.month, entry.period)),
         )
 
 
@@ -164,7 +167,7 @@ def _check_amounts(evidence: Evidence, account_id: str, entries: list[Entry], re
 def _is_tax_of(tax: Entry, cause: Entry) -> bool:
     same = tax.priced_as == cause.priced_as and tax.period == cause.period
     same = same and (tax.occurred_at, tax.booked_at) == (cause.occurred_at, cause.booked_at)
-    return same and (tax.source, tax.event_id) == (cause.source, cause.event_id)
+    return same and (tax.source, tax.event_id, tax.reason) == (cause.source, cause.event_id, cause.reason)
 
 
 def _fail_tax(cause: Entry | None, due: int, found: Entry | None, result: Check) -> None:
@@ -204,10 +207,11 @@ def _undoes(reversal: Entry, cause: Entry) -> bool:
     return same and reversal.number > cause.number
 
 
-def _terms(terms: tuple[int | None, int | None, int | None, str | None]) -> str:
-    version, rate, booked_at, currency = terms
-    return f"price version {version}, tax rate {amount(rate)}, booked at {moment(booked_at)}, {currency}"
+def _terms(terms: tuple[int | None, int | None, int | None, str | None, str | None]) -> str:
+    version, rate, booked_at, currency, flag = terms
+    said = f"price version {version}, tax rate {amount(rate)}, booked at {moment(booked_at)}, {currency}"
+    return f"{said}, {flag or 'not flagged'}"
 
 
-def _months(pairs: list[tuple[int, int]] | tuple[tuple[int, int], ...]) -> str:
-    return " or ".join(f"{periods.text_of(m)} billed in {periods.text_of(p)}" for m, p in pairs)
+def _months(pair: tuple[int, int]) -> str:
+    return f"{periods.text_of(pair[0])} billed in {periods.text_of(pair[1])}"

@@ -1,15 +1,14 @@
 """What an invoice or credit note must say by itself: numbers, sums, shown amounts, dates, what follows on."""
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 
 from schemas.wire import Record as Content
 from streams import topics as names
-from verify import periods
-from verify.accounts import Account, exponent_of
+from verify import parts
+from verify.accounts import exponent_of
 from verify.books import Found
 from verify.evidence import Evidence
-from verify.lane import Lane
 from verify.pricing import UNIT, half_even, to_minor
 from verify.report import Check
 from verify.wording import amount, moment
@@ -37,7 +36,7 @@ def check_sequence(evidence: Evidence, account_id: str, invoices: list[Found], r
     first_cut = bool(invoices) and evidence.topics.log("invoices", invoices[0].place.partition).start > 0
     number = invoices[0].content["sequence"] - 1 if first_cut else 0
     closing = invoices[0].content["opening"] if first_cut else 0
-    period = -1
+    end = 0
     for invoice in invoices:
         number += 1
         content = invoice.content
@@ -58,16 +57,16 @@ def check_sequence(evidence: Evidence, account_id: str, invoices: list[Found], r
             account=account_id,
             place=invoice.place,
         )
-        index = periods.index_of(content["period"])
-        if index < period:
+        start = content["period_start"]
+        if start < end:
             result.fail(
-                "invoices follow in the order of their periods",
+                "periods of invoices follow each other without overlap",
                 account=account_id,
                 place=invoice.place,
-                expected=f"after {periods.text_of(period)}",
-                found=content["period"],
+                expected=f"from {moment(end)} on",
+                found=f"{content['period']} from {moment(start)}",
             )
-        number, closing, period = content["sequence"], content["closing"], index
+        number, closing, end = content["sequence"], content["closing"], content["period_end"]
 
 
 def check_arithmetic(invoice: Found, notes: list[Found], result: Check) -> None:
@@ -186,54 +185,37 @@ def check_dates(evidence: Evidence, invoice: Found, result: Check) -> None:
             found="none",
         )
         return
-    index = periods.index_of(content["period"])
-    zones = account.zones
-    start, end = content["period_start"], content["period_end"]
-    if content["zone"] not in zones.of(index) or not _borders_fit(account, lane, index, start, end):
-        result.fail(
-            "a period is a calendar month of the account's zone",
-            account=account_id,
-            place=place,
-            expected=f"{content['period']} in {' or '.join(zones.of(index))}: "
-            f"{_moments(zones.borders(index - 1))} to {_moments(zones.borders(index))}",
-            found=f"{moment(start)} to {moment(end)} in {content['zone']}",
-        )
+    if not parts.are_known(evidence, account_id):
+        return
+    part = parts.of_invoice(account, content)
+    start, end = parts.bounds(account, part)
+    result.expect(
+        (content["zone"], content["period_start"], content["period_end"]),
+        (account.zones.of(part.period), start, end),
+        "a period is a calendar month of the account's zone, or what a close has left of it",
+        account=account_id,
+        place=place,
+        said=lambda terms: f"{content['period']} in {terms[0]}: {moment(terms[1])} to {moment(terms[2])}",
+    )
     result.expect(
         content["currency"], account.currency, "an invoice's currency", account=account_id, place=place
     )
-    closed = any(settings["closed"] for _, settings in account.history)
-    at = bisect_left(lane.acted, end + evidence.grace_ms)
+    due = account.zones.end(part.period) + evidence.grace_ms
+    at = bisect_left(lane.acted, due)
     first = lane.acted[at] if at < len(lane.acted) else None
-    issued = content["issued_at"]
-    right = issued == first or (closed and issued in _closed_at(account, lane))
+    by_hand, issued = parts.closed_by_hand(account, part), content["issued_at"]
+    expected = by_hand if by_hand is not None and (first is None or by_hand < first) else first
+    right = issued == expected
     if not right and evidence.topics.log(names.TICKS.name, lane.number).start > 0:
-        right = first is not None and end + evidence.grace_ms <= issued <= first  # not all times are known
+        right = first is not None and due <= issued <= first  # not all times are known
     if not right:
         result.fail(
-            "issued at the lane's first time after the period's end and grace",
+            "issued at the close of the account, or the lane's first time after the period's end and grace",
             account=account_id,
             place=place,
-            expected=moment(first),
+            expected=moment(expected),
             found=moment(issued),
         )
-
-
-def _moments(moments: set[int]) -> str:
-    return " or ".join(moment(m) for m in sorted(moments))
-
-
-def _borders_fit(account: Account, lane: Lane, index: int, start: int, end: int) -> bool:
-    closed_at = _closed_at(account, lane)
-    starts, ends = account.zones.borders(index - 1), account.zones.borders(index)
-    return (start in starts or start in closed_at) and (end in ends or end in closed_at)
-
-
-def _closed_at(account: Account, lane: Lane) -> set[int]:
-    """Return the lane's times at which the account was closed: its running period ends then.
-
-    Closed before the lane's first tick, it ends at that.
-    """
-    return {time if time is not None else lane.acted[0] for time in account.closes if time or lane.acted}
 
 
 def check_credit_notes(evidence: Evidence, account_id: str, result: Check) -> None:
@@ -243,17 +225,18 @@ def check_credit_notes(evidence: Evidence, account_id: str, result: Check) -> No
     numbers = {i.content["number"]: i.content["period"] for i in invoices}
     shown = Counter(number for i in invoices for number in i.content["credit_notes"])
     issued = {i.content["period"] for i in invoices}
+    _check_credited(invoices, notes, result)
     cut = any(evidence.topics.log("invoices", n.place.partition).start > 0 for n in notes[:1])
     sequence = notes[0].content["sequence"] - 1 if cut else 0
     for invoice in invoices:
         for line in invoice.content["lines"]:
-            if line["amount"] < 0 and line["month"] < invoice.content["period"] and line["month"] in issued:
+            if line["amount"] < 0 or line["tax"] < 0:
                 result.fail(
-                    "what lowers the charges of an invoiced period is a credit note",
+                    "what lowers what was invoiced is a credit note, and no line",
                     account=account_id,
                     place=invoice.place,
-                    expected=f"a credit note for {line['month']}",
-                    found=f"a line of {amount(line['amount'])} for {line['meter']}",
+                    expected=f"a credit note for {line['month']} {line['meter']}",
+                    found=f"a line of {amount(line['amount'])}, tax {amount(line['tax'])}",
                 )
     for note in notes:
         result.looked_at("credit notes")
@@ -284,3 +267,36 @@ def check_credit_notes(evidence: Evidence, account_id: str, result: Check) -> No
                 expected=number,
                 found="none",
             )
+
+
+Carried = tuple[str, str, str, int, int | None]
+"""(invoice number, month, meter, price version, tax rate)."""
+
+
+def _check_credited(invoices: list[Found], notes: list[Found], result: Check) -> None:
+    """No credit note takes more off an invoice than that carried, less what others took off it."""
+    left: dict[Carried, list[int]] = defaultdict(lambda: [0, 0])
+    for invoice in invoices:
+        for line in invoice.content["lines"]:
+            row = left[_carried(invoice.content["number"], line)]
+            row[0] += line["amount"]
+            row[1] += line["tax"]
+    known = {invoice.content["number"] for invoice in invoices}
+    for note in notes:
+        for line in note.content["lines"]:
+            result.looked_at("credited lines")
+            row = left[_carried(note.content["invoice_number"], line)]
+            row[0] -= line["amount"]
+            row[1] -= line["tax"]
+            if min(row) < 0 and note.content["invoice_number"] in known:
+                result.fail(
+                    f"a credit note takes off no more than is left of {line['month']} {line['meter']}",
+                    account=note.content["account_id"],
+                    place=note.place,
+                    expected=f"{amount(row[0] + line['amount'])}, tax {amount(row[1] + line['tax'])} at most",
+                    found=f"{amount(line['amount'])}, tax {amount(line['tax'])}",
+                )
+
+
+def _carried(number: str, line: Content) -> Carried:
+    return (number, line["month"], line["meter"], line["price_version"], line["tax_rate"])

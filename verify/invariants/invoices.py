@@ -8,17 +8,16 @@ from dataclasses import dataclass, field
 
 from schemas.wire import Record as Content
 from streams import topics as names
-from verify import periods
+from verify import parts, periods
 from verify.books import MOVEMENTS, Entry, Found
 from verify.evidence import Evidence
-from verify.invariants import documents
+from verify.invariants import closes, documents
+from verify.parts import Part
 from verify.report import Check
 from verify.wording import amount, moment
 
 Group = tuple[int, str | None, int | None, int | None]
 """(month, meter, price version, tax rate)."""
-NAMED = MOVEMENTS - {"write_off"}
-"""What moves money by a name of its own."""
 
 
 @dataclass(slots=True)
@@ -33,10 +32,10 @@ class Sums:
 
 @dataclass(slots=True)
 class Period:
-    """One account's period: its ledger entries and its documents."""
+    """One account's period, or its part before or after a close: its ledger entries and its documents."""
 
     account_id: str
-    index: int
+    part: Part
     entries: list[Entry] = field(default_factory=list)
     invoices: list[Found] = field(default_factory=list)
     notes: list[Found] = field(default_factory=list)
@@ -57,6 +56,7 @@ def check(evidence: Evidence) -> Check:
         "credit notes",
         "charges on invoices",
         "charges in open periods",
+        "closes of accounts",
     ):
         result.looked_at(kind, 0)
     documents.check_unique(evidence, result)
@@ -71,30 +71,33 @@ def check(evidence: Evidence) -> Check:
             documents.check_arithmetic(invoice, evidence.books.credit_notes.get(account_id, []), result)
             documents.check_dates(evidence, invoice, result)
             documents.check_prices(evidence, invoice, result)
-        if account_id not in evidence.cut:
-            _check_periods(evidence, account_id, invoices, result)
+        if account_id not in evidence.cut and parts.are_known(evidence, account_id):
+            _check_parts(evidence, account_id, invoices, result)
+            closes.check(evidence.account(account_id), evidence.books.entries.get(account_id, []), result)
     _check_notifications(evidence, result)
     return result
 
 
-def _check_periods(evidence: Evidence, account_id: str, invoices: list[Found], result: Check) -> None:
-    by_index: dict[int, Period] = {}
+def _check_parts(evidence: Evidence, account_id: str, invoices: list[Found], result: Check) -> None:
+    account, entries = evidence.account(account_id), evidence.books.entries.get(account_id, [])
+    by_part: dict[Part, Period] = {}
 
-    def period(index: int) -> Period:
-        return by_index.setdefault(index, Period(account_id, index))
+    def period(part: Part) -> Period:
+        return by_part.setdefault(part, Period(account_id, part))
 
-    for entry in evidence.books.entries.get(account_id, []):
-        period(entry.period).entries.append(entry)
+    for entry, part in zip(entries, parts.of_entries(account, entries), strict=True):
+        period(part).entries.append(entry)
+    part_of: dict[str, Part] = {}
     for invoice in invoices:
-        period(periods.index_of(invoice.content["period"])).invoices.append(invoice)
-    for note in evidence.books.credit_notes.get(account_id, []):
-        period(periods.index_of(note.content["shown_in"])).notes.append(note)
+        part = part_of[invoice.content["number"]] = parts.of_invoice(account, invoice.content)
+        period(part).invoices.append(invoice)
+        by_number = {n.content["number"]: n for n in evidence.books.credit_notes.get(account_id, [])}
+        shown = (by_number.get(number) for number in invoice.content["credit_notes"])
+        period(part).notes += [note for note in shown if note is not None]
     balance = 0
-    for _, one in sorted(by_index.items()):
+    for _, one in sorted(by_part.items()):
         balance += sum(entry.amount for entry in one.entries)
-        if one.invoices and _goes_on(evidence, one):
-            result.looked_at("charges in periods of closed accounts, not compared", one.charges)
-        elif one.invoices:
+        if one.invoices:
             rule = "closing of an invoice = sum of all entries up to its period"
             last = one.invoices[-1]
             found = last.content["closing"]
@@ -108,7 +111,7 @@ def _check_periods(evidence: Evidence, account_id: str, invoices: list[Found], r
                     expected="none",
                     found=one.invoices[0].content["number"],
                 )
-            _check_one_each(evidence, one, result)
+            _check_one_each(one, result)
             _check_lines(one, result)
             _check_movements(one, result)
         elif one.entries:
@@ -116,26 +119,14 @@ def _check_periods(evidence: Evidence, account_id: str, invoices: list[Found], r
             _check_open(evidence, one, result)
 
 
-def _goes_on(evidence: Evidence, period: Period) -> bool:
-    """Return whether a period has a document and is not over: its account was closed within it."""
-    account, time = evidence.account(period.account_id), evidence.lane_of(period.account_id).time
-    return (
-        account is not None
-        and any(settings["closed"] for _, settings in account.history)
-        and not account.zones.must_be_closed(period.index, time, evidence.grace_ms)
-    )
-
-
-def _check_one_each(evidence: Evidence, period: Period, result: Check) -> None:
-    """One invoice per account and period; one more for each time that the account was closed."""
-    account = evidence.account(period.account_id)
-    closes = len(account.closes) if account is not None else 0
-    if len(period.invoices) > 1 + closes:
+def _check_one_each(period: Period, result: Check) -> None:
+    """One invoice per account and period; another only where the account was closed within it."""
+    if len(period.invoices) > 1:
         result.fail(
             "one invoice per account and period",
             account=period.account_id,
             place=period.invoices[-1].place,
-            expected=f"{1 + closes} at most",
+            expected="1",
             found=", ".join(invoice.content["number"] for invoice in period.invoices),
         )
 
@@ -143,13 +134,13 @@ def _check_one_each(evidence: Evidence, period: Period, result: Check) -> None:
 def _check_open(evidence: Evidence, period: Period, result: Check) -> None:
     """A period without an invoice is open."""
     account, time = evidence.account(period.account_id), evidence.lane_of(period.account_id).time
-    if account is None or not account.zones.must_be_closed(period.index, time, evidence.grace_ms):
+    if account is None or not parts.is_over(account, period.part, time, evidence.grace_ms):
         return
     result.fail(
         "a closed period with entries has an invoice",
         account=period.account_id,
         place=period.entries[0].place,
-        expected=f"an invoice for {periods.text_of(period.index)}, closed at lane time {moment(time)}",
+        expected=f"an invoice for {periods.text_of(period.part.period)}, closed at lane time {moment(time)}",
         found=f"none for {len(period.entries)} entries",
     )
 
@@ -173,13 +164,11 @@ def _check_lines(period: Period, result: Check) -> None:
             group = _group_of(line, line["month"])
             credited.add(group)
             told.amounts[group] -= line["amount"]
+            told.quantities[group] -= line["quantity"]
             told.taxes[group] -= line["tax"]
     for group in sorted(booked.amounts.keys() | booked.taxes.keys() | on_lines | credited, key=repr):
-        found = [told.amounts[group], told.taxes[group]]
-        expected = [booked.amounts[group], booked.taxes[group]]
-        if group not in credited:
-            found.append(told.quantities[group])
-            expected.append(booked.quantities[group])
+        found = [told.amounts[group], told.taxes[group], told.quantities[group]]
+        expected = [booked.amounts[group], booked.taxes[group], booked.quantities[group]]
         rule = f"a line's amount, tax and quantity = the sums of its charges: {_text(group)}"
         right = result.expect(found, expected, rule, account=account_id, place=place, said=_amounts)
         if right and group in booked.amounts and group not in on_lines | credited:
@@ -224,10 +213,10 @@ def _check_movements(period: Period, result: Check) -> None:
         (m["kind"], m["amount"], m["occurred_at"], m["reference"])
         for invoice in period.invoices
         for m in invoice.content["movements"]
-        if m["kind"] in NAMED
+        if m["kind"] in MOVEMENTS
     )
     booked = Counter(
-        (e.kind, e.amount, e.occurred_at, _reference(e)) for e in period.entries if e.kind in NAMED
+        (e.kind, e.amount, e.occurred_at, _reference(e)) for e in period.entries if e.kind in MOVEMENTS
     )
     if told != booked:
         result.fail(

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator
 
-from schemas.wire import Record as Content
-from schemas.wire import WireError
-from streams import topics as names
 from verify.books import Books, Found
 from verify.evidence import Evidence
+from verify.invariants import personal
 from verify.report import Check
 
 
@@ -36,7 +34,7 @@ def check(evidence: Evidence) -> Check:
             )
     _check_details(books, result)
     _check_dead_letters(books, result)
-    _check_customers(evidence, result)
+    personal.check(evidence, result)
     result.notes.append("pages and mails are not looked at")
     return result
 
@@ -73,34 +71,6 @@ def _check_details(books: Books, result: Check) -> None:
                         expected=f"a document of {account_id}",
                         found=text,
                     )
-
-
-def _check_customers(evidence: Evidence, result: Check) -> None:
-    """The customer on a document is of no other account; profiles that compaction removed are not known."""
-    owners: dict[tuple[object, ...], set[str]] = {}
-    for log in evidence.topics.logs[names.PROFILES.name]:
-        for record in log.records:
-            try:
-                _, profile = evidence.topics.schemas.decode(record.value or b"", "account-profile")
-            except WireError:  # erased, or a dead letter
-                continue
-            owners.setdefault(_party(profile), set()).add(profile["account_id"])
-    groups = (*evidence.books.invoices.values(), *evidence.books.credit_notes.values())
-    for found in (found for group in groups for found in group):
-        customer, account_id = found.content["customer"], found.content["account_id"]
-        known = owners.get(_party(customer), {account_id}) if customer is not None else {account_id}
-        if account_id not in known:
-            result.fail(
-                "the customer on a document is its account's",
-                account=account_id,
-                place=found.place,
-                expected=f"a profile of {account_id}",
-                found=f"the profile of {', '.join(sorted(known))}",
-            )
-
-
-def _party(of: Content) -> tuple[object, ...]:
-    return (of["name"], tuple(of["address"]), of["country"], of["tax_id"])
 
 
 def _check_dead_letters(books: Books, result: Check) -> None:

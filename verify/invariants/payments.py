@@ -115,20 +115,21 @@ def _check_booked(evidence: Evidence, money: Money, entry: Entry | None, result:
 
 def check_entry(money: Money, entry: Entry, result: Check) -> None:
     """An entry has its cause's amount, moments and currency, and a period that is right."""
-    if money.kind == "reversal":  # invariant 2 compares it with the charge that it takes back
-        return
     booked_at = entry.booked_at if money.time_unsure else money.booked_at
-    expected = (money.amount, money.content["currency"], money.occurred_at, booked_at)
+    total, occurred_at = money.amount, money.occurred_at
+    if money.entry_moment is not None:
+        total, occurred_at = entry.amount, money.entry_moment  # a reversal's amount: invariant 2 prices it
+    expected = (total, money.content["currency"], occurred_at, booked_at)
     found = (entry.amount, entry.currency, entry.occurred_at, entry.booked_at)
     rule = "amount, currency, moment and lane time of an entry are its cause's"
     result.expect(found, expected, rule, account=money.account_id, place=entry.place, said=_terms)
-    if not money.time_unsure and (entry.month, entry.period) not in money.billed:
-        pairs = [f"{periods.text_of(m)} in {periods.text_of(p)}" for m, p in money.billed]
+    if not money.time_unsure and (entry.month, entry.period) != money.billed:
+        month, period = money.billed
         result.fail(
             "month and billing period of an entry",
             account=money.account_id,
             place=entry.place,
-            expected=" or ".join(pairs),
+            expected=f"{periods.text_of(month)} in {periods.text_of(period)}",
             found=f"{periods.text_of(entry.month)} in {periods.text_of(entry.period)}",
         )
 

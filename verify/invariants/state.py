@@ -10,7 +10,7 @@ from itertools import groupby
 
 from schemas.wire import Record as Content
 from streams import topics as names
-from verify import periods
+from verify import parts, periods
 from verify.accounts import Account, exponent_of
 from verify.books import MOVEMENTS, Entry, Found
 from verify.evidence import Evidence
@@ -139,19 +139,21 @@ def _check_quantities(state: Found, entries: list[Entry], result: Check) -> None
 
 def _check_periods(evidence: Evidence, account_id: str, entries: list[Entry], result: Check) -> None:
     """The totals published and remembered for periods without an invoice are the ledger's."""
+    if not parts.are_known(evidence, account_id):
+        return
     account = evidence.account(account_id)
-    if account is not None and any(settings["closed"] for _, settings in account.history):
-        return  # its last month may have two documents: which entry is on which is invariant 3's to tell
     invoices = evidence.books.invoices.get(account_id, [])
-    invoiced = {periods.index_of(invoice.content["period"]) for invoice in invoices}
+    invoiced = {parts.of_invoice(account, invoice.content) for invoice in invoices}
     expected: list[Content] = []
     shifts: list[int] = []
     opening = closed = 0
-    in_order = groupby(sorted(entries, key=lambda e: e.period), key=lambda e: e.period)
-    for period, group in in_order:
-        totals, shift = _totals(period, opening, group)
+    with_part = sorted(
+        zip(parts.of_entries(account, entries), entries, strict=True), key=lambda pair: pair[0]
+    )
+    for part, group in groupby(with_part, key=lambda pair: pair[0]):
+        totals, shift = _totals(part.period, opening, [entry for _, entry in group])
         opening = totals["opening"] + totals["received"] - totals["charged"]
-        if period in invoiced:
+        if part in invoiced:
             closed = opening
         else:
             result.looked_at("open periods")
@@ -242,6 +244,15 @@ def _check_status(evidence: Evidence, account_id: str, balance: Found, result: C
     account = evidence.account(account_id)
     if account is None:
         return
+    unit = minor_unit(exponent_of(account.currency) or 0)
+    refundable = max(0, balance.content["balance"]) // unit if account.is_closed else None
+    result.expect(
+        tuple(balance.content[name] for name in ("revision", "by_default", "refundable_minor")),
+        (account.revision, account.settings is None, refundable),
+        "revision, default and remainder published are those of the settings in force",
+        account=account_id,
+        place=balance.place,
+    )
     possible = _statuses(account, balance.content["balance"])
     if status not in possible:
         result.fail(

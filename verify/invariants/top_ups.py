@@ -186,11 +186,11 @@ def _check_limit(lane: Lane, account: Account, made: list[Found], result: Check)
     if not limits or None in limits:
         return
     result.looked_at("commands under a limit")
-    month = account.zones.months_of(time)
+    month = account.zones.month_of(time)
     total = last["amount_minor"] + sum(
         before.content["amount_minor"]
         for before in made[:-1]
-        if account.zones.months_of(before.content["made_at"]) == month
+        if account.zones.month_of(before.content["made_at"]) == month
         and not _ended_without_money(_answers(lane, before.content["command_id"], time))
     )
     if total > max(limits):

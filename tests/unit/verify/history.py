@@ -56,6 +56,8 @@ EMPTY_STATE: Content = {
     "overdraft_minor": 0,
     "closed": False,
     "closed_at": None,
+    "cut_at": None,
+    "rows_made": 0,
     "credit_notes": 0,
     "status_since": None,
     "told_status": "active",
@@ -302,7 +304,12 @@ class History:
         **more: Any,
     ) -> None:
         """Write the account's balance and status, and what its lane remembers."""
+        told = [c for *_, c in self.records("account-settings", account_id=account_id)]
+        minor = self.balance[account_id] // 10**10  # all currencies here have two digits
         state = {
+            "revision": told[-1]["revision"] if told else 0,
+            "by_default": not told,
+            "refundable_minor": max(0, minor) if status == "closed" else None,
             "account_id": account_id,
             "currency": currency,
             "balance": self.balance[account_id],
@@ -457,6 +464,7 @@ def row(  # noqa: PLR0917 - a row of figures is read in one line
         "invoiced_quantity": 0,
         "invoiced_amount": 0,
         "invoiced_tax": 0,
+        "number": 0,
         "parts": [],
     }
 

@@ -5,6 +5,8 @@ for January; then come a late event and a credit. bravo is opened by its first u
 untaxed.
 """
 
+from collections.abc import Callable
+
 from tests.unit.verify.history import (
     LANES,
     Content,
@@ -29,7 +31,7 @@ TAXED = {**USED, "tax_rate": pico("0.19")}
 FEBRUARY = {"period": "2026-02"}
 
 
-def month() -> History:
+def month(before_the_close: Callable[[History], object] = lambda h: None) -> History:
     """Return the topics of January and the first hour of February."""
     h = History()
     per_unit: Content = {
@@ -47,6 +49,7 @@ def month() -> History:
     h.commit_all()
     h.tick("2026-01-12T00:00")
     _opened_by_usage(h)
+    before_the_close(h)
     h.commit_all()
     h.tick("2026-02-01T00:05")
     _close_of_acme(h)

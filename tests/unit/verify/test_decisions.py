@@ -428,3 +428,28 @@ def test_a_late_price_is_told_by_its_own_record_where_the_clock_is_real() -> Non
 
     assert eight_holds(h, clock="auto")
     assert not eight_holds(h, clock="manual")
+
+
+def test_a_decline_for_an_unknown_account_waits_for_it_once() -> None:
+    h = opened()
+    declined = payment(NEW, "p1", "failed", 2000, "2026-01-10T00:00")
+
+    h.input("payment-events", "waiting", declined)
+    h.input("payment-events", "duplicate", declined)
+    h.commit_all()
+    h.input("account-settings", "applied", account_settings(NEW))
+    h.settle(NEW, "settled_applied")
+
+    assert broken_of_eight(h) == []
+
+
+def test_what_a_tick_settles_is_judged_by_the_forget_line_of_before() -> None:
+    h = opened()
+
+    place = h.input("adjustments", "waiting", reversal("u1"))
+    h.commit_all()
+    h.tick("2026-06-01T00:00")
+    h.dead(place, "unknown_event")
+    h.settle(ACME, "settled_dead")
+
+    assert broken_of_eight(h) == []

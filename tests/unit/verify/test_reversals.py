@@ -119,8 +119,51 @@ def of_another_amount(h: History) -> None:
     h.edit("invoices", {"number": CREDIT_NOTE}, amount=pico("15.01"))
 
 
+def in_a_closed_period(h: History) -> None:
+    """Book the reversal into the month that is on an invoice already."""
+    h.edit("ledger-entries", {"kind": "reversal"}, period="2026-01")
+
+
+def of_another_month(h: History) -> None:
+    """Say that the usage was of February."""
+    h.edit("invoices", {"number": CREDIT_NOTE}, lambda note: note["lines"][0].update(month="2026-02"))
+
+
+def of_another_quantity(h: History) -> None:
+    """Credit the amount of another quantity."""
+    h.edit("invoices", {"number": CREDIT_NOTE}, lambda note: note["lines"][0].update(quantity=pico("1499")))
+
+
+def of_the_wrong_invoice(h: History) -> None:
+    """Take it off an invoice that never carried it."""
+    h.edit("invoices", {"number": CREDIT_NOTE}, invoice_number=f"{ACME}-000002", period="2026-02")
+
+
+def as_a_negative_line(h: History) -> None:
+    """Lower the charges by a line instead of a credit note."""
+    h.edit(
+        "invoices", {"account_id": ACME, "sequence": 2}, lambda i: i["lines"][1].update(amount=-pico("14.5"))
+    )
+
+
+def at_another_moment(h: History) -> None:
+    """Give the entry the reversal's own moment."""
+    h.edit("ledger-entries", {"kind": "reversal"}, occurred_at=at("2026-02-02T00:00"))
+
+
 @pytest.mark.parametrize(
-    ("broken", "defect"), [({2, 8}, reversed_again), ({3}, shown_on_no_invoice), ({3}, of_another_amount)]
+    ("broken", "defect"),
+    [
+        ({2, 8}, reversed_again),
+        ({3}, shown_on_no_invoice),
+        ({3}, of_another_amount),
+        ({3, 8}, in_a_closed_period),
+        ({3}, of_another_month),
+        ({3}, of_another_quantity),
+        ({3}, of_the_wrong_invoice),
+        ({3}, as_a_negative_line),
+        ({8}, at_another_moment),
+    ],
 )
 def test_a_reversal_that_went_wrong_is_found(broken: set[int], defect: Callable[[History], None]) -> None:
     h = march()
@@ -128,3 +171,72 @@ def test_a_reversal_that_went_wrong_is_found(broken: set[int], defect: Callable[
     defect(h)
 
     assert broken <= check(h.topics, settings()).failing()
+
+
+def reversal(name: str, **changes: object) -> Content:
+    """Return one more reversal, of u4 unless said otherwise."""
+    used = {
+        "source": "gw",
+        "event_id": "u4",
+        "meter": "api-calls",
+        "quantity": pico("50"),
+        "occurred_at": at("2026-01-20T00:00"),
+        **changes,
+    }
+    return {
+        "account_id": ACME,
+        "adjustment_id": name,
+        "kind": "reversal",
+        "amount": None,
+        "currency": "EUR",
+        "reason": "counted twice",
+        "author": "b1",
+        "occurred_at": at("2026-03-01T00:10"),
+        "usage": used,
+    }
+
+
+U2 = {"event_id": "u2", "quantity": pico("1500"), "occurred_at": at("2026-01-11T02:00")}
+
+
+@pytest.mark.parametrize(
+    ("reason", "refused"),
+    [
+        ("too_old", reversal("a3", **U2)),
+        ("already_reversed", reversal("a3", **{**U2, "occurred_at": at("2026-01-11T02:00")})),
+        (
+            "id_conflict",
+            reversal("a3", quantity=pico("51"), event_id="u5", occurred_at=at("2026-01-31T23:30")),
+        ),
+        ("bad_adjustment", {**reversal("a3"), "usage": None}),
+        ("bad_adjustment", {**reversal("a3"), "amount": 1}),
+        ("currency_mismatch", {**reversal("a3"), "currency": "USD"}),
+    ],
+)
+def test_a_reversal_that_must_be_refused_is_a_dead_letter_of_its_reason(
+    reason: str, refused: Content
+) -> None:
+    h = march()
+    max_age_days = 35 if reason == "too_old" else 60
+
+    place = h.input("adjustments", "dead", refused)
+    h.dead(place, reason, ACME)
+    h.commit_all()
+
+    assert check(h.topics, settings(max_age_days=max_age_days)).failing() == set()
+    h.edit("dead-letters", {"reason": reason, "offset": place.offset}, reason="unknown_event")
+    assert check(h.topics, settings(max_age_days=max_age_days)).failing() == {8}
+
+
+def test_a_reversal_of_nothing_waits_for_a_tick_and_is_a_dead_letter_then() -> None:
+    h = march()
+    place = h.input("adjustments", "waiting", reversal("a3", event_id="u99"))
+    h.commit_all()
+    assert check(h.topics, settings(max_age_days=60)).failing() == set()
+
+    h.tick("2026-03-01T02:00")
+    h.dead(place, "unknown_event", ACME)
+    h.settle(ACME, "settled_dead")
+    h.commit_all()
+
+    assert check(h.topics, settings(max_age_days=60)).failing() == set()
