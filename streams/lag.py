@@ -78,9 +78,14 @@ def reads_of(settings: Settings, groups: Sequence[str]) -> dict[str, list[str]]:
     return {group: reads[group] for group in groups}
 
 
-def lag(bootstrap_servers: str, reads: Mapping[str, Sequence[str]]) -> list[PartitionLag]:
-    """Return each group's lag on every partition of the topics that it reads; raises LagError."""
-    deadline = time.monotonic() + REQUEST_SECONDS
+def lag(
+    bootstrap_servers: str, reads: Mapping[str, Sequence[str]], patience_seconds: float = 0.0
+) -> list[PartitionLag]:
+    """Return each group's lag on every partition of the topics that it reads; raises LagError.
+
+    What passes by itself, a transaction left open by a killed worker too, is waited for so long.
+    """
+    deadline = time.monotonic() + max(patience_seconds, REQUEST_SECONDS)
     while True:
         try:
             return _lag(bootstrap_servers, reads)
@@ -126,7 +131,8 @@ def wait_for_zero_lag(
     reads = reads_of(settings, groups)
     deadline = time.monotonic() + deadline_seconds
     while True:
-        left = [place for place in lag(settings.bootstrap_servers, reads) if place.records]
+        asked = lag(settings.bootstrap_servers, reads, deadline - time.monotonic())
+        left = [place for place in asked if place.records]
         progress(sum(place.records for place in left))
         if not left:
             return
