@@ -9,7 +9,8 @@ from decimal import Decimal, InvalidOperation
 
 from iso4217 import Currency
 
-from schemas.wire import LIMIT, SCALE
+from schemas.binary import LIMIT
+from schemas.wire import SCALE
 
 Exact = Decimal | int | str
 """A number without rounding. Floats are refused: 0.1 is none."""

@@ -1,8 +1,8 @@
 """The Confluent wire format over the .avsc files beside this module: 0x00, 4-byte schema id, Avro binary.
 
-Owns every Avro byte of the project; nothing else imports fastavro. Records are plain dicts in which
-decimals are integers of 10^-12 and timestamps integers of milliseconds since 1970 (UTC), in both
-directions: no Decimal, no datetime, no float on the way.
+Owns every Avro byte of the project, by binary.py and, for what older versions wrote, by fastavro. Records
+are plain dicts in which decimals are integers of 10^-12 and timestamps integers of milliseconds since 1970
+(UTC), in both directions: no Decimal, no datetime, no float on the way.
 
 Wire format: https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/#wire-format
 """
@@ -18,15 +18,23 @@ from typing import Any
 import fastavro
 from fastavro.read import SchemaResolutionError
 
+from schemas.binary import (
+    LIMIT,
+    DecimalRangeError,
+    Reader,
+    TruncatedError,
+    UndecodableError,
+    kind_of,
+)
+
 Record = dict[str, Any]
 Convert = Callable[[Any], Any]
 
 MAGIC = 0
 HEADER = struct.Struct(">bI")
+HEADER_BYTES = 5
 SCALE = 12
 """Every decimal of the project is decimal(38, 12)."""
-LIMIT = 10**38
-"""Decimals lie strictly between -LIMIT and LIMIT in their unit of 10^-12."""
 
 _UNREADABLE = (
     EOFError,
@@ -57,33 +65,55 @@ class Codec:
         self.name = name
         self.schema_id = schema_id
         self.header = HEADER.pack(MAGIC, schema_id)
-        current = fastavro.parse_schema(_plain(definition))
-        self._writer = fastavro.parse_schema(_plain(written_as)) if written_as else current
-        self._reader = current if written_as else None
-        self._decoded = _converter(definition, _int_of, None, {}) or _same
-        self._encoded = _converter(definition, _bytes_of, _whole, {}) or _same
+        self._kind = kind_of(definition, {})
+        self._older = None if written_as is None else Older(written_as, definition)
 
     def encode(self, record: Mapping[str, Any]) -> bytes:
-        """Return the wire bytes of a record; raises ValueError or KeyError on one that does not fit."""
-        out = BytesIO()
-        out.write(self.header)
-        fastavro.schemaless_writer(out, self._writer, self._encoded(record), strict_allow_default=True)
-        return out.getvalue()
+        """Return the wire bytes of a record; raises ValueError, TypeError or OverflowError on a misfit."""
+        out = [self.header]
+        self._kind.write(record, out)
+        return b"".join(out)
 
     def decode(self, data: bytes) -> Record:
         """Return the record of wire bytes whose header was already checked; raises WireError."""
+        if self._older is not None:
+            return self._older.decode(self.name, data)
+        source = Reader(data, HEADER_BYTES)
+        try:
+            record: Record = self._kind.read(source)
+        except (TruncatedError, IndexError):
+            raise WireError("truncated", f"{self.name} ends early after {len(data)} bytes") from None
+        except UndecodableError as e:
+            raise WireError("undecodable", f"not a {self.name}: {e}") from None
+        except DecimalRangeError:
+            raise WireError("out_of_range", "a decimal has more than 38 digits") from None
+        if source.at != len(data):
+            raise WireError("trailing_bytes", f"{len(data) - source.at} bytes after the {self.name}")
+        return record
+
+
+class Older:
+    """Reads what an older version of a schema wrote as the version in use, by fastavro's resolution."""
+
+    def __init__(self, written_as: Record, read_as: Record) -> None:
+        self._writer = fastavro.parse_schema(_plain(written_as))
+        self._reader = fastavro.parse_schema(_plain(read_as))
+        self._amounts = _converter(read_as, {}) or _same
+
+    def decode(self, name: str, data: bytes) -> Record:
+        """Return the record of wire bytes; raises WireError."""
         stream = BytesIO(data)
-        stream.seek(HEADER.size)
+        stream.seek(HEADER_BYTES)
         try:
             record = fastavro.schemaless_reader(stream, self._writer, self._reader)
         except _UNREADABLE as e:
             # fastavro has IndexError both for an enum or union that is out of range and for a number cut off
             if isinstance(e, EOFError) or (isinstance(e, IndexError) and stream.tell() == len(data)):
-                raise WireError("truncated", f"{self.name} ends early after {len(data)} bytes") from e
-            raise WireError("undecodable", f"not a {self.name}: {e}") from e
+                raise WireError("truncated", f"{name} ends early after {len(data)} bytes") from e
+            raise WireError("undecodable", f"not a {name}: {e}") from e
         if stream.tell() != len(data):
-            raise WireError("trailing_bytes", f"{len(data) - stream.tell()} bytes after the {self.name}")
-        decoded: Record = self._decoded(record)
+            raise WireError("trailing_bytes", f"{len(data) - stream.tell()} bytes after the {name}")
+        decoded: Record = self._amounts(record)
         return decoded
 
 
@@ -169,55 +199,32 @@ def _int_of(value: bytes | str) -> int:
     return number
 
 
-def _bytes_of(value: int) -> bytes:
-    if not -LIMIT < value < LIMIT:
-        raise OverflowError("a decimal has more than 38 digits")
-    return value.to_bytes((value if value >= 0 else ~value).bit_length() // 8 + 1, "big", signed=True)
-
-
-def _whole(value: int) -> int:
-    if type(value) is not int:  # fastavro would cut 1.5 off to 1 without a word
-        raise TypeError(f"minor units are whole numbers, not {value!r}")
-    return value
-
-
 def _same(value: Any) -> Any:
     return value
 
 
-def _converter(node: Any, leaf: Convert, minor: Convert | None, named: dict[str, Record]) -> Convert | None:
-    """Return a function that converts the amounts in a value of this schema, or None where it has none.
-
-    `leaf` converts decimals, `minor` (where given) the fields that end in _minor.
-    """
+def _converter(node: Any, named: dict[str, Record]) -> Convert | None:
+    """Return a function that makes numbers of the amounts in a value, or None where the schema has none."""
     if isinstance(node, list):
-        options = [found for found in (_converter(n, leaf, minor, named) for n in node) if found]
+        options = [found for found in (_converter(n, named) for n in node) if found]
         if not options:
             return None
         (convert,) = options  # a union here is null and one other
         return lambda value: None if value is None else convert(value)
     if isinstance(node, str):
-        return _converter(named[node], leaf, minor, {}) if node in named else None
+        return _converter(named[node], {}) if node in named else None
     if node.get("logicalType") == "decimal":
-        return leaf
+        return _int_of
     match node["type"]:
         case "record":
             named[node["name"]] = node
-            fields = [(f["name"], _field_converter(f, leaf, minor, named)) for f in node["fields"]]
+            fields = [(f["name"], _converter(f["type"], named)) for f in node["fields"]]
             return _record_converter([(name, convert) for name, convert in fields if convert])
         case "array":
-            items = _converter(node["items"], leaf, minor, named)
+            items = _converter(node["items"], named)
             return (lambda values: [items(v) for v in values]) if items else None
         case _:
             return None
-
-
-def _field_converter(
-    field: Record, leaf: Convert, minor: Convert | None, named: dict[str, Record]
-) -> Convert | None:
-    if minor is None or not field["name"].endswith("_minor"):
-        return _converter(field["type"], leaf, minor, named)
-    return lambda value: None if value is None else minor(value)
 
 
 def _record_converter(converts: list[tuple[str, Convert]]) -> Convert | None:

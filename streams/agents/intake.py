@@ -9,7 +9,7 @@ from streams.domain.events import Event, Origin
 from streams.domain.reasons import Reason, Rejected
 from streams.lanes.job import Record
 from streams.partition import partition_of
-from streams.topics import PROFILES, Topic
+from streams.topics import INPUTS, PROFILES, Topic
 
 KNOWN_KEYS = 200_000
 """Keys whose partition was checked, remembered so that murmur2 runs once a key."""
@@ -23,6 +23,7 @@ class Intake:
         self._lane = lane
         self._lanes = lanes
         self._known: set[bytes] = set()
+        self._usual = {topic.name: schemas.codec(topic.records[0]) for topic in INPUTS}
 
     def read(self, topic: Topic, record: Record) -> tuple[Origin, Event | Rejected]:
         """Return where a record stood and what it says, or why it cannot be applied."""
@@ -38,7 +39,9 @@ class Intake:
         if value is None:
             return origin, flaw or events.profile_erased(key.decode(), origin)
         try:
-            codec = self._schemas.codec_of(value, *topic.records)
+            codec = self._usual[topic.name]
+            if not value.startswith(codec.header):
+                codec = self._schemas.codec_of(value, *topic.records)
             decoded = codec.decode(value)
         except WireError as e:
             return origin, Rejected(reason=Reason(e.reason), detail=e.detail)

@@ -6,7 +6,7 @@ Decides nothing: what a record means is streams.domain's to say.
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 
 from schemas.wire import Schemas
 from streams import metrics
@@ -24,19 +24,23 @@ from streams.agents.shelves import (
     WaitingShelf,
 )
 from streams.domain.book import Book, Outcome, Policy
-from streams.domain.events import Event, Origin, ProfileChanged, ProfileErased, Tick
-from streams.domain.outputs import AccountBalance, DeadLetter, Output
+from streams.domain.events import Event, Origin, ProfileChanged, ProfileErased, Tick, UsageEvent
+from streams.domain.outputs import AccountBalance, DeadLetter, LedgerEntry, Output
 from streams.domain.reasons import Rejected
 from streams.domain.shelves import Shelves
 from streams.lanes.app import View
 from streams.lanes.job import Batch, Fold, KeyedStore, Record, Store, Table
 from streams.settings import Settings
-from streams.topics import INPUTS, JOURNAL, PRICES, PROFILES, SETTINGS, STATE_TABLES, TICKS, changelog
+from streams.topics import INPUTS, JOURNAL, LEDGER, PRICES, PROFILES, SETTINGS, STATE_TABLES, TICKS, changelog
 
 SWEEP_ACCOUNTS = 500
 """Accounts woken in one go, between which live events are folded."""
+DRAIN_OUTPUTS = 200
+"""Outputs that are encoded in one go, soon after they were made: they are still in the processor's cache."""
 COMMITS_KEY = b"commits"
 COMMITS = struct.Struct(">Q")
+
+_APPLIED = Outcome.APPLIED  # an enum's attribute is slow to reach
 
 
 class BillingJob:
@@ -76,6 +80,16 @@ class BillingJob:
         return BillingFold(self, lane, stores)
 
 
+@dataclass(slots=True)
+class Counts:
+    """What became of a batch's records."""
+
+    applied: int = 0
+    waiting: int = 0
+    duplicate: int = 0
+    dead: int = 0
+
+
 class BillingFold:
     """One lane's book, between the wire and the batch."""
 
@@ -88,6 +102,8 @@ class BillingFold:
         seen_store = stores[SeenShelf.TABLE]
         assert isinstance(seen_store, SeenStore)
         self._seen = SeenShelf(seen_store)
+        self._ledger = job.settings.topic(LEDGER.name)
+        self._encode_entry = codec("ledger-entry").encode
         keyed = {name: store for name, store in stores.items() if isinstance(store, KeyedStore)}
         self._profiles = ProfileShelf(keyed[PROFILES.name], codec("account-profile"))
         accounts = AccountShelf(keyed["accounts"], codec("state-account"))
@@ -112,7 +128,7 @@ class BillingFold:
                 seen=self._seen,
             ),
         )
-        self._counts: Counter[str] = Counter()
+        self._counts = Counts()
         self._reasons: Counter[str] = Counter()
         self._tick: int | None = None
         commits = keyed["lane"].get(COMMITS_KEY)
@@ -122,10 +138,13 @@ class BillingFold:
     def apply(self, topic: str, records: Sequence[Record], batch: Batch) -> None:
         """Fold records of one input."""
         spec = self._topics[topic]
-        read, take = self._intake.read, self._take
+        intake, outputs = self._intake, self._book.outputs
         for record in records:
-            origin, event = read(spec, record)
-            take(origin, event, batch)
+            origin, event = intake.read(spec, record)
+            self._take(origin, event, batch)
+            if len(outputs) >= DRAIN_OUTPUTS:
+                self._drain(batch)
+        self._drain(batch)
 
     def barrier(self, record: Record, ends: Mapping[str, int], batch: Batch) -> None:
         """Act on a tick."""
@@ -159,11 +178,11 @@ class BillingFold:
         self._profiles.committed()
         if self._job.view is not None:
             self._job.view.show({balance.account_id: balance for balance in self._balances})
-        for outcome, count in self._counts.items():
+        for outcome, count in asdict(self._counts).items():
             metrics.RECORDS.labels(outcome).inc(count)
         for reason, count in self._reasons.items():
             metrics.DEAD_LETTERS.labels(reason).inc(count)
-        self._counts.clear()
+        self._counts = Counts()
         self._reasons.clear()
         self._book.settled_applied = self._book.settled_dead = 0
         self._tick = None
@@ -171,12 +190,18 @@ class BillingFold:
     def _take(self, origin: Origin, event: Event | Rejected, batch: Batch) -> None:
         outcome = event if isinstance(event, Rejected) else self._book.apply(event)
         if isinstance(outcome, Rejected):
-            self._counts["dead"] += 1
+            self._counts.dead += 1
             account_id = None if isinstance(event, Rejected) else getattr(event, "account_id", None)
             self._reject(origin, outcome, account_id, batch)
             return
-        self._counts[outcome] += 1
-        if outcome is not Outcome.APPLIED:
+        if outcome is not _APPLIED:
+            if outcome is Outcome.WAITING:
+                self._counts.waiting += 1
+            else:
+                self._counts.duplicate += 1
+            return
+        self._counts.applied += 1
+        if type(event) is UsageEvent:  # the hot path
             return
         if isinstance(event, ProfileChanged | ProfileErased):
             assert origin.key is not None, "intake passes no record without a key"
@@ -196,9 +221,14 @@ class BillingFold:
 
     def _drain(self, batch: Batch) -> None:
         """Encode what the rules put out, in order."""
-        for output in self._book.outputs:
-            self._emit(output, batch)
-        self._book.outputs.clear()
+        said = self._book.outputs
+        for output in said:
+            if type(output) is LedgerEntry:  # the hot path
+                value = self._encode_entry(outputs.ledger_entry(output))
+                batch.emit(self._ledger, output.account_id.encode(), value)
+            else:
+                self._emit(output, batch)
+        said.clear()
 
     def _emit(self, output: Output | AccountBalance, batch: Batch) -> None:
         if isinstance(output, DeadLetter):
@@ -216,10 +246,7 @@ class BillingFold:
             "commit": self._commit,
             "worker": self._job.worker,
             "runs": [{"topic": run.topic[prefix:], "from": run.start, "to": run.stop} for run in batch.runs],
-            "applied": self._counts[Outcome.APPLIED],
-            "waiting": self._counts[Outcome.WAITING],
-            "duplicate": self._counts[Outcome.DUPLICATE],
-            "dead": self._counts["dead"],
+            **asdict(self._counts),
             "settled_applied": self._book.settled_applied,
             "settled_dead": self._book.settled_dead,
             "tick": self._tick,

@@ -33,8 +33,6 @@ class Outgoing(NamedTuple):
 
 def record_of(output: Output | AccountBalance) -> Outgoing:
     """Return an output as a record for its topic."""
-    if type(output) is LedgerEntry:  # the hot path
-        return Outgoing(topics.LEDGER.name, output.account_id, "ledger-entry", ledger_entry(output))
     match output:
         case LedgerEntry():
             return Outgoing(topics.LEDGER.name, output.account_id, "ledger-entry", ledger_entry(output))

@@ -6,7 +6,9 @@ each. The changelog's key is (day of occurred_at, number); a value starts with w
 
 import struct
 from collections.abc import Iterator
+from typing import ClassVar
 
+from streams.domain import shelves
 from streams.lanes.job import Batch
 from streams.lanes.spaces import Space
 
@@ -85,10 +87,10 @@ class SeenStore:
             del self._days[day]
 
 
-class SeenShelf:
+class SeenShelf(shelves.Seen):
     """What the rules ask: committed ids and those of the batch under way."""
 
-    TABLE = "seen-ids"
+    TABLE: ClassVar = "seen-ids"
 
     def __init__(self, store: SeenStore) -> None:
         self._store = store

@@ -6,10 +6,11 @@ Every shelf reads its own uncommitted writes; seal() puts them into the batch, c
 import heapq
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from schemas.wire import Codec, Record, Schemas, WireError
 from streams.agents import events, states
+from streams.domain import shelves
 from streams.domain.account import NEVER, Account, Adjusted, LaneState, Payment, Waiting
 from streams.domain.events import Price, Profile
 from streams.lanes.job import Batch, KeyedStore
@@ -82,7 +83,7 @@ class Cabinet(Generic[Value]):
                 del self._cache[key]
 
 
-class AccountShelf:
+class AccountShelf(shelves.Accounts):
     """Accounts by id, indexed by wake_at."""
 
     def __init__(self, store: KeyedStore, codec: Codec) -> None:
@@ -123,7 +124,7 @@ class AccountShelf:
             heapq.heappush(self._heap, (wake_at, account_id))
 
 
-class PaymentShelf:
+class PaymentShelf(shelves.Payments):
     """Payments by account and payment id."""
 
     def __init__(self, store: KeyedStore, codec: Codec) -> None:
@@ -138,7 +139,7 @@ class PaymentShelf:
         self.cabinet.put(pair_key(payment.account_id, payment.payment_id), payment)
 
 
-class AdjustmentShelf:
+class AdjustmentShelf(shelves.Adjustments):
     """Adjustments by account and adjustment id."""
 
     def __init__(self, store: KeyedStore, codec: Codec) -> None:
@@ -155,7 +156,7 @@ class AdjustmentShelf:
         self.cabinet.put(pair_key(adjusted.account_id, adjusted.adjustment_id), adjusted)
 
 
-class PriceShelf:
+class PriceShelf(shelves.Prices):
     """All price versions, decoded."""
 
     def __init__(self, store: KeyedStore, codec: Codec) -> None:
@@ -197,7 +198,7 @@ class ProfileStore(KeyedStore):
         super().apply(key, value)
 
 
-class ProfileShelf:
+class ProfileShelf(shelves.Profiles):
     """Profiles as their topic holds them: nothing of them enters a changelog."""
 
     def __init__(self, store: KeyedStore, codec: Codec) -> None:
@@ -225,10 +226,10 @@ class ProfileShelf:
         self._fresh.clear()
 
 
-class LaneShelf:
+class LaneShelf(shelves.Lane):
     """The one LaneState."""
 
-    KEY = b"lane"
+    KEY: ClassVar = b"lane"
 
     def __init__(self, store: KeyedStore, codec: Codec) -> None:
         self.cabinet = Cabinet("lane", store, codec, read=states.lane_of, write=states.lane_record)
@@ -242,7 +243,7 @@ class LaneShelf:
         self.cabinet.put(self.KEY, state)
 
 
-class WaitingShelf:
+class WaitingShelf(shelves.WaitingRows):
     """Waiting events by number, indexed by account and meter."""
 
     def __init__(self, store: KeyedStore, codec: Codec) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Origin:
-    """Where an input record stood and its original bytes. Not frozen: one is made per record, and
-    frozen slots triple the cost of that."""
+    """Where an input record stood and its original bytes. Not frozen, and with its own __init__ (a
+    dataclass's stays interpreted where this is compiled): one is made per record."""
 
     topic: str
     """Without the deployment's prefix."""
@@ -20,14 +20,32 @@ class Origin:
     offset: int
     timestamp: int
     """The record's Kafka timestamp, ms."""
-    key: bytes | None = None
-    value: bytes | None = None
-    headers: tuple[tuple[str, bytes | None], ...] = ()
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+    def __init__(  # noqa: PLR0917
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        timestamp: int,
+        key: bytes | None = None,
+        value: bytes | None = None,
+        headers: tuple[tuple[str, bytes | None], ...] = (),
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.timestamp = timestamp
+        self.key = key
+        self.value = value
+        self.headers = headers
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class UsageEvent:
-    """Something metered happened. Not frozen for the reason of Origin; nothing may change one."""
+    """Something metered happened. Made as Origin is, for its reason; nothing may change one."""
 
     account_id: str
     source: str
@@ -36,6 +54,24 @@ class UsageEvent:
     quantity: int
     occurred_at: int
     origin: Origin
+
+    def __init__(  # noqa: PLR0917
+        self,
+        account_id: str,
+        source: str,
+        event_id: str,
+        meter: str,
+        quantity: int,
+        occurred_at: int,
+        origin: Origin,
+    ) -> None:
+        self.account_id = account_id
+        self.source = source
+        self.event_id = event_id
+        self.meter = meter
+        self.quantity = quantity
+        self.occurred_at = occurred_at
+        self.origin = origin
 
 
 @unique

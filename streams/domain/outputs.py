@@ -28,10 +28,11 @@ class EntryKind(StrEnum):
     WRITE_OFF = "write_off"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class LedgerEntry:
-    """One booking on one balance. Neither frozen nor keyword-only: two are made per taxed usage event,
-    and that would double the cost of charging. Nothing may change one."""
+    """One booking on one balance. Neither frozen nor keyword-only, and with its own __init__ (a dataclass's
+    stays interpreted where this is compiled): two are made per taxed usage event, and that would double
+    the cost of charging. Nothing may change one."""
 
     account_id: str
     number: int
@@ -43,17 +44,63 @@ class LedgerEntry:
     month: int
     occurred_at: int
     booked_at: int | None
-    source: str | None = None
-    event_id: str | None = None
-    meter: str | None = None
-    quantity: int | None = None
-    price_version: int | None = None
-    tax_rate: int | None = None
-    payment_id: str | None = None
-    reference: str | None = None
-    command_id: str | None = None
-    adjustment_id: str | None = None
-    reason: str | None = None
+    source: str | None
+    event_id: str | None
+    meter: str | None
+    quantity: int | None
+    price_version: int | None
+    tax_rate: int | None
+    payment_id: str | None
+    reference: str | None
+    command_id: str | None
+    adjustment_id: str | None
+    reason: str | None
+
+    def __init__(  # noqa: PLR0917
+        self,
+        account_id: str,
+        number: int,
+        kind: EntryKind,
+        amount: int,
+        balance_after: int,
+        currency: str,
+        period: int,
+        month: int,
+        occurred_at: int,
+        booked_at: int | None,
+        source: str | None = None,
+        event_id: str | None = None,
+        meter: str | None = None,
+        quantity: int | None = None,
+        price_version: int | None = None,
+        tax_rate: int | None = None,
+        payment_id: str | None = None,
+        reference: str | None = None,
+        command_id: str | None = None,
+        adjustment_id: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        self.account_id = account_id
+        self.number = number
+        self.kind = kind
+        self.amount = amount
+        self.balance_after = balance_after
+        self.currency = currency
+        self.period = period
+        self.month = month
+        self.occurred_at = occurred_at
+        self.booked_at = booked_at
+        self.source = source
+        self.event_id = event_id
+        self.meter = meter
+        self.quantity = quantity
+        self.price_version = price_version
+        self.tax_rate = tax_rate
+        self.payment_id = payment_id
+        self.reference = reference
+        self.command_id = command_id
+        self.adjustment_id = adjustment_id
+        self.reason = reason
 
 
 @unique

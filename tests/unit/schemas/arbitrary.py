@@ -4,11 +4,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from schemas import wire
+from schemas.binary import LIMIT
 from schemas.wire import Record
 
 MILLISECONDS = st.integers(min_value=0, max_value=4_102_444_800_000)
-DECIMALS = st.integers(min_value=1 - wire.LIMIT, max_value=wire.LIMIT - 1)
+DECIMALS = st.integers(min_value=1 - LIMIT, max_value=LIMIT - 1)
 PRIMITIVES: dict[str, st.SearchStrategy[Any]] = {
     "null": st.none(),
     "boolean": st.booleans(),

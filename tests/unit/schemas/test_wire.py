@@ -44,6 +44,20 @@ def test_any_record_of_a_schema_comes_back_as_it_was(name):
     comes_back()
 
 
+@pytest.mark.parametrize("name", wire.fixed_ids())
+def test_fastavro_reads_any_record_as_it_was(name):
+    definition = wire.definition(name)
+    codec = SCHEMAS.codec(name)
+    other = wire.Older(definition, definition)
+
+    @settings(max_examples=25, deadline=None)
+    @given(records(definition))
+    def agrees(record):
+        assert other.decode(name, codec.encode(record)) == record
+
+    agrees()
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_bytes_that_end_early_are_truncated(name):
     whole = golden(name)
