@@ -36,6 +36,8 @@ def payments(
         deployment = settings.read()
         if deployment.production:
             raise SettingsError("EVERGREEN_PRODUCTION refuses the sandbox provider: it moves no money")
+        if not deployment.owns_inputs:
+            raise SettingsError("EVERGREEN_OUTPUT_PREFIX is set: a second reading takes no payments")
         topic_admin.check(deployment)
         sandbox = Sandbox(seed, memory or _memory(deployment), trouble)
         served = desk.run(deployment, sandbox, stop)

@@ -72,7 +72,7 @@ def run() -> int:
         print(f"evergreen: EVERGREEN_HTTP_PORT={settings.http_port} cannot be used: {e}", file=sys.stderr)
         return CONFIG_EXIT
     log.info("worker starts", worker=name, pages=f"http://127.0.0.1:{pages.server_address[1]}")
-    if settings.clock == "auto":
+    if settings.clock == "auto" and settings.owns_inputs:
         _tick(app, settings, schemas)
     app.run_worker()
     return 0

@@ -10,6 +10,10 @@ from iso4217 import Currency
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from streams.topics import INPUTS
+
+_INPUTS = frozenset(topic.name for topic in INPUTS)
+
 
 class SettingsError(Exception):
     """A setting that cannot be used; the text is one line for the operator."""
@@ -24,6 +28,9 @@ class Settings(BaseSettings):
     """host:port of Kafka brokers, separated by commas."""
     topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$", max_length=100)
     """Put before every topic, the application id and consumer groups: keeps deployments apart."""
+    output_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$", max_length=100)
+    """Put instead of EVERGREEN_TOPIC_PREFIX before the application id and all that it writes; empty: the
+    same. For a second reading of a deployment's inputs, which leaves that deployment as it is."""
     lanes: int = Field(default=4, ge=1, le=1000)
     """Partitions of every topic. Fixed for a deployment's life."""
     replication: int = Field(default=1, ge=1, le=9)
@@ -74,11 +81,17 @@ class Settings(BaseSettings):
     @property
     def application(self) -> str:
         """The consumer group, and the start of every transactional id and changelog's name."""
-        return f"{self.topic_prefix}evergreen"
+        return f"{self.output_prefix or self.topic_prefix}evergreen"
+
+    @property
+    def owns_inputs(self) -> bool:
+        """False where another deployment's inputs are read: nothing may be written into them."""
+        return self.output_prefix in {"", self.topic_prefix}
 
     def topic(self, name: str) -> str:
         """Return a topic's full name."""
-        return self.topic_prefix + name
+        is_another = self.output_prefix and name not in _INPUTS
+        return (self.output_prefix if is_another else self.topic_prefix) + name
 
     @field_validator("default_currency")
     @classmethod

@@ -77,6 +77,7 @@ def create(settings: Settings) -> Creation:
     _refuse_other_partitions(settings, existing)
     missing = [topic for topic in wanted(settings) if topic.name not in existing]
     present = [topic for topic in wanted(settings) if topic.name in existing]
+    _refuse_to_make_inputs(settings, missing)
     if missing:
         _create(admin, missing)
         _await(admin, settings, missing)
@@ -186,6 +187,16 @@ def _refuse_other_partitions(settings: Settings, existing: Mapping[str, TopicMet
         raise TopicsError(
             f"EVERGREEN_LANES is {settings.lanes}, but {differing[0]} partitions{_and_more(differing)}: "
             "the number of lanes is fixed for a deployment's life"
+        )
+
+
+def _refuse_to_make_inputs(settings: Settings, missing: Sequence[WantedTopic]) -> None:
+    inputs = {settings.topic(topic.name) for topic in topics.INPUTS}
+    absent = [topic.name for topic in missing if topic.name in inputs]
+    if absent and not settings.owns_inputs:
+        raise TopicsError(
+            f"input topic {absent[0]} is missing{_and_more(absent)}: with EVERGREEN_OUTPUT_PREFIX, "
+            "EVERGREEN_TOPIC_PREFIX names the deployment to read"
         )
 
 

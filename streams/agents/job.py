@@ -240,12 +240,14 @@ class BillingFold:
     def _journal(self, batch: Batch) -> None:
         self._commit += 1
         batch.write("lane", COMMITS_KEY, COMMITS.pack(self._commit))
-        prefix = len(self._job.settings.topic_prefix)
         entry = {
             "lane": self._lane,
             "commit": self._commit,
             "worker": self._job.worker,
-            "runs": [{"topic": run.topic[prefix:], "from": run.start, "to": run.stop} for run in batch.runs],
+            "runs": [
+                {"topic": self._topics[run.topic].name, "from": run.start, "to": run.stop}
+                for run in batch.runs
+            ],
             **asdict(self._counts),
             "settled_applied": self._book.settled_applied,
             "settled_dead": self._book.settled_dead,
