@@ -80,7 +80,16 @@ def account_record(a: Account) -> Record:
                 "invoiced_quantity": r.invoiced_quantity,
                 "invoiced_amount": r.invoiced_amount,
                 "invoiced_tax": r.invoiced_tax,
-                "parts": [asdict(part) for part in r.parts],
+                "parts": [
+                    {
+                        "invoice": part.invoice,
+                        "period": part.period,
+                        "quantity": part.quantity,
+                        "amount": part.amount,
+                        "tax": part.tax,
+                    }
+                    for part in r.parts
+                ],
             }
             for (month, meter, version, rate), r in a.rows.items()
         ],
@@ -271,7 +280,23 @@ def waiting_of(r: Record) -> Waiting:
 
 
 def _automatic_record(auto: AutomaticTopUp) -> Record:
-    return asdict(auto)
+    consent = auto.consent
+    return {
+        "enabled": auto.enabled,
+        "threshold_minor": auto.threshold_minor,
+        "amount_minor": auto.amount_minor,
+        "target_minor": auto.target_minor,
+        "monthly_limit_minor": auto.monthly_limit_minor,
+        "payment_method_ref": auto.payment_method_ref,
+        "consent": None
+        if consent is None
+        else {
+            "given_by": consent.given_by,
+            "given_at": consent.given_at,
+            "text_version": consent.text_version,
+        },
+        "resumes": auto.resumes,
+    }
 
 
 def _period_record(month: int, p: Period) -> Record:
@@ -298,7 +323,7 @@ def _top_up_record(t: TopUp) -> Record:
         "episode": t.episode,
         "attempt": t.attempt,
         "episode_open": t.episode_open,
-        "pending": None if t.pending is None else asdict(t.pending),
+        "pending": None if t.pending is None else _pending_record(t.pending),
         "made_at": t.made_at,
         "retry_at": t.retry_at,
         "paused": t.paused,
@@ -311,6 +336,24 @@ def _top_up_record(t: TopUp) -> Record:
         "told_month": t.told_month,
         "told_limit": t.told_limit,
         "decision": t.decision,
+    }
+
+
+def _pending_record(p: Pending) -> Record:
+    return {
+        "command_id": p.command_id,
+        "episode": p.episode,
+        "attempt": p.attempt,
+        "amount_minor": p.amount_minor,
+        "currency": p.currency,
+        "payment_method_ref": p.payment_method_ref,
+        "consent": p.consent,
+        "made_at": p.made_at,
+        "expires_at": p.expires_at,
+        "sent_at": p.sent_at,
+        "action_at": p.action_at,
+        "cancel_at": p.cancel_at,
+        "cancel_is_decline": p.cancel_is_decline,
     }
 
 
