@@ -146,6 +146,7 @@ class AccountBalance:
     top_up: str
     pending_minor: int | None
     as_of: int | None
+    """Lane time of the account's last change: where a batch ends does not show in it."""
     revision: int
     """Of the settings in force; 0: none yet."""
     by_default: bool

@@ -356,6 +356,20 @@ def test_a_tick_before_the_work_of_the_last_one_is_done_stops_the_process() -> N
         lane.send(tick(at("2025-02-03")))
 
 
+def test_a_balance_is_as_of_the_accounts_last_change_wherever_a_batch_ends() -> None:
+    lane = Lane(price("1"), settings(), settings(account="idle"))
+    lane.tick("2025-01-10")
+    lane.send(usage(1, when=at("2025-01-10")))
+    lane.tick("2025-01-11")
+    lane.send(usage(1, account="idle", when=at("2025-01-11")))
+    lane.tick("2025-01-12")
+
+    as_of = {balance.account_id: balance.as_of for balance in lane.book.balances()}
+
+    assert as_of == {"acme": at("2025-01-10"), "idle": at("2025-01-11")}
+    assert lane.book.balances() == []
+
+
 def test_balances_tell_the_open_periods_in_order() -> None:
     lane = Lane(
         price("1"), settings(tax="0.1"), tick(at("2025-01-31 23:50")), pay(1_000), on("2025-01-31", 2)
