@@ -182,8 +182,11 @@ class BillingFold:
             metrics.RECORDS.labels(outcome).inc(count)
         for reason, count in self._reasons.items():
             metrics.DEAD_LETTERS.labels(reason).inc(count)
+        for reason, count in self._book.decisions.items():
+            metrics.TOP_UP_DECISIONS.labels(reason).inc(count)
         self._counts = Counts()
         self._reasons.clear()
+        self._book.decisions.clear()
         self._book.settled_applied = self._book.settled_dead = 0
         self._tick = None
 
