@@ -110,6 +110,17 @@ def test_a_waiting_refund_that_passes_the_paid_amount_dies_when_its_turn_comes()
     assert lane.account().balance == money(4)
 
 
+def test_a_refund_that_waited_while_the_currency_changed_is_no_refund_in_the_new_one() -> None:
+    lane = Lane(settings())
+    lane.send(pay(300, id="p1", kind=PaymentKind.REFUNDED, reference="r1"))
+    lane.send(settings(2, currency="EUR"))
+
+    lane.send(pay(1_000, id="p1", currency="EUR"))
+
+    assert lane.account().balance == money(10)
+    assert [letter.reason for letter in lane.all(DeadLetter)] == [Reason.CURRENCY_MISMATCH]
+
+
 def test_a_dispute_won_gives_back_no_more_than_its_dispute_took() -> None:
     lane = Lane(settings(), pay(1_000, id="p1"), pay(300, id="p1", kind=DISPUTED, reference="d1"))
 

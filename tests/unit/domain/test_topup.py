@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from streams.domain.events import AutomaticTopUp, PaymentKind
+from streams.domain.events import AutomaticTopUp, PaymentKind, PriceModel
 from streams.domain.outcomes import Outcome
 from streams.domain.outputs import CommandKind, Notification, TopUpCommand
 from tests.unit.domain.build import (
@@ -285,6 +285,17 @@ def test_required_action_is_mailed_once_and_cancelled_after_a_day_which_counts_a
     assert lane.account().top_up.declines == {CARD: 1}
 
 
+def test_action_required_of_a_command_that_is_given_up_is_not_mailed() -> None:
+    lane = topping_up()
+    lane.send(usage(1))
+    lane.send(settings(2, automatic_top_up=auto(enabled=False)))
+
+    lane.send(answer(lane.commands[0], ACTION, action_url="https://pay.example/3ds"))
+
+    assert "action_required" not in lane.mails
+    assert decision(lane) == "cancelling"
+
+
 def test_action_that_succeeds_after_the_cancel_was_asked_is_money() -> None:
     lane = topping_up()
     lane.send(usage(1))
@@ -473,6 +484,20 @@ def test_every_decision_that_changed_is_counted_with_its_reason() -> None:
     lane.send(answer(lane.commands[0], SUCCEEDED))
 
     assert lane.book.decisions == {"no_time": 1, "not_needed": 2, "pending": 1}
+
+
+def test_a_charge_that_gives_money_back_ends_the_need_in_the_same_step() -> None:
+    falling = price(meter="bulk", model=PriceModel.VOLUME, tiers=[("10", "10"), (None, "1")])
+    lane = topping_up(paid_minor=11_900)
+    lane.send(falling)
+    lane.send(usage(10, meter="bulk"))
+    decline(lane)
+
+    before = decision(lane)
+    lane.send(usage(1, meter="bulk"))
+
+    assert (before, decision(lane)) == ("backing_off", "not_needed")
+    assert not lane.account().top_up.episode_open
 
 
 def test_a_manual_payment_during_back_off_makes_the_attempt_needless() -> None:
