@@ -11,9 +11,12 @@ from tests.docs.markdown import ROOT, tables
 from tests.docs.prices import published
 from tests.unit.domain.build import (
     DAY,
+    HOUR,
     START,
     Lane,
+    answer,
     at,
+    auto,
     minor_of,
     money,
     month,
@@ -234,6 +237,25 @@ def change(lane: Lane, status: str) -> None:
             lane.send(pay(1_000))
         lane.send(settings(revision, **BY_SETTINGS[status]))
     assert lane.account().status == status
+
+
+# -- automatic top-up
+
+
+@pytest.mark.parametrize(
+    ("mode", "taken"), [({}, 10_000), ({"amount_minor": None, "target_minor": 10_000}, 12_000)]
+)
+def test_a_limit_leaves_what_the_page_says(mode: dict[str, int | None], taken: int) -> None:
+    lane = Lane(price("1"), settings(automatic_top_up=auto(monthly_limit_minor=12_000, **mode)))
+    lane.send(usage(200))
+
+    lane.tick(START)
+
+    assert [command.amount_minor for command in lane.commands] == [taken]
+    lane.send(answer(lane.commands[0], PaymentKind.SUCCEEDED))
+    lane.tick(START + HOUR)
+    assert lane.account().top_up.decision == "monthly_limit"
+    assert lane.mails.count("monthly_limit_reached") == 1
 
 
 # -- the life of an account
