@@ -4,7 +4,6 @@ Events come in through apply(), time through apply(Tick) and work(); what the ru
 to `outputs`. No clock, no I/O, no randomness: state and outputs are a function of the inputs.
 """
 
-from collections import Counter
 from typing import assert_never
 
 from streams.domain import adjustments, closing, payments, pricing, settings, standing, usage, waiting
@@ -47,11 +46,6 @@ class Book:
     def time(self) -> int | None:
         """The lane's time: the latest tick acted on."""
         return self._desk.now
-
-    @property
-    def decisions(self) -> Counter[str]:
-        """Top-up decisions that changed, by reason, since the caller cleared it."""
-        return self._desk.decisions
 
     @property
     def settled_applied(self) -> int:

@@ -3,7 +3,6 @@
 One per lane, shared by all rule modules; the caller sees only Book. Decides nothing.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -42,7 +41,6 @@ class Desk:
         "awaited",
         "cards",
         "changed",
-        "decisions",
         "earlier",
         "forget_before",
         "lane",
@@ -73,7 +71,6 @@ class Desk:
         """Accounts touched since time last moved or balances() was asked for."""
         self.earlier: dict[str, tuple[Account, int | None]] = {}
         """Accounts touched since balances() was asked for but not since time moved, with the time of it."""
-        self.decisions: Counter[str] = Counter()
         self.settled_applied = 0
         self.settled_dead = 0
 

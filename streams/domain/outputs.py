@@ -180,6 +180,17 @@ class TopUpCommand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TopUpDecided:
+    """Why there is or is not a top-up, from now on (topic top-up-decisions)."""
+
+    account_id: str
+    decision: str
+    """A word of topup.Decision."""
+    since: int | None
+    balance: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
     """A name and address on a document."""
 
@@ -347,5 +358,14 @@ class DeadLetter:
     rejected_at: int | None
 
 
-Output = LedgerEntry | StatusChanged | TopUpCommand | Invoice | CreditNote | Notification | DeadLetter
+Output = (
+    LedgerEntry
+    | StatusChanged
+    | TopUpCommand
+    | TopUpDecided
+    | Invoice
+    | CreditNote
+    | Notification
+    | DeadLetter
+)
 """What a lane emits in order. AccountBalance is asked for once per commit instead: only the last counts."""

@@ -35,7 +35,7 @@ from streams.domain.account import NEVER, NO_TIME, Account, Ended, Pending, TopU
 from streams.domain.desk import Desk
 from streams.domain.events import AutomaticTopUp, Consent, PaymentEvent, PaymentKind
 from streams.domain.money import MOST_MINOR, round_up
-from streams.domain.outputs import CommandKind, NotificationKind, TopUpCommand
+from streams.domain.outputs import CommandKind, NotificationKind, TopUpCommand, TopUpDecided
 from streams.domain.periods import label
 
 HOUR_MS = 3_600_000
@@ -87,7 +87,14 @@ def check(desk: Desk, account: Account) -> None:
         top_up.episode_open = False
     if decision != top_up.decision:
         top_up.decision = decision.value
-        desk.decisions[decision.value] += 1
+        desk.outputs.append(
+            TopUpDecided(
+                account_id=account.account_id,
+                decision=decision.value,
+                since=desk.now,
+                balance=account.balance,
+            )
+        )
 
 
 def asked_below(account: Account) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 from streams.domain.events import AutomaticTopUp, PaymentKind, PriceModel
 from streams.domain.outcomes import Outcome
-from streams.domain.outputs import CommandKind, Notification, TopUpCommand
+from streams.domain.outputs import CommandKind, Notification, TopUpCommand, TopUpDecided
 from tests.unit.domain.build import (
     CARD,
     DAY,
@@ -477,13 +477,18 @@ def test_a_success_first_told_without_its_command_still_ends_it() -> None:
     assert lane.account().balance == money(69)
 
 
-def test_every_decision_that_changed_is_counted_with_its_reason() -> None:
+def test_every_decision_is_told_with_its_reason_when_it_changed() -> None:
     lane = topping_up()
     lane.send(usage(1))
     lane.send(usage(1))
     lane.send(answer(lane.commands[0], SUCCEEDED))
 
-    assert lane.book.decisions == {"no_time": 1, "not_needed": 2, "pending": 1}
+    assert [(d.decision, d.since, d.balance) for d in lane.all(TopUpDecided)] == [
+        ("no_time", None, 0),
+        ("not_needed", None, money(20)),
+        ("pending", START, money(19)),
+        ("not_needed", START, money(68)),
+    ]
 
 
 def test_a_charge_that_gives_money_back_ends_the_need_in_the_same_step() -> None:

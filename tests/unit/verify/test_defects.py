@@ -469,6 +469,7 @@ DEFECTS: list[tuple[set[int], Defect]] = [
     ({7}, edit("balances", ACCOUNT_ACME, pending_minor=1000)),
     ({7}, edit("balances", ACCOUNT_ACME, status="low")),
     ({7}, drop("account-status", account_id=BRAVO)),
+    ({7}, edit("balances", {"account_id": BRAVO}, top_up="paused")),
     ({8}, a_record_in_no_range),
     ({8}, a_gap),
     ({8}, an_overlap),
