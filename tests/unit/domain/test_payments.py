@@ -9,7 +9,20 @@ from streams.domain.events import AdjustmentKind, PaymentKind
 from streams.domain.outcomes import Outcome
 from streams.domain.outputs import DeadLetter, EntryKind, Notification
 from streams.domain.reasons import Reason, Rejected
-from tests.unit.domain.build import START, Lane, adjust, at, money, month, pay, reverse, settings, tick, usage
+from tests.unit.domain.build import (
+    DAY,
+    START,
+    Lane,
+    adjust,
+    at,
+    money,
+    month,
+    pay,
+    reverse,
+    settings,
+    tick,
+    usage,
+)
 
 REFUNDED, DISPUTED, WON, RETURNED = (
     PaymentKind.REFUNDED,
@@ -253,3 +266,12 @@ def test_notifications_carry_minor_units_and_a_moment_even_before_the_first_tick
         "amount_minor": "1250",
         "balance_minor": "1250",
     }
+
+
+def test_a_notification_is_of_the_lanes_time_however_long_ago_its_cause_was() -> None:
+    lane = Lane(settings(), tick(START + DAY))
+
+    lane.send(pay(1_250, when=START))
+
+    (mail,) = lane.all(Notification)
+    assert mail.created_at == START + DAY

@@ -172,6 +172,8 @@ def test_declines_back_off_one_two_four_hours_and_the_fourth_pauses() -> None:
         "top_up_failed",
         "auto_top_up_paused",
     ]
+    failed = next(n for n in lane.all(Notification) if n.kind == "top_up_failed")
+    assert failed.details["retry_at"] == str(START + HOUR)
 
 
 def test_one_hard_decline_pauses() -> None:
@@ -280,7 +282,8 @@ def test_required_action_is_mailed_once_and_cancelled_after_a_day_which_counts_a
     lane.send(answer(command, CANCELLED))
 
     assert (waiting, asked, decision(lane)) == ("action_required", "cancelling", "backing_off")
-    assert lane.mails.count("action_required") == 1
+    (mail,) = [n for n in lane.all(Notification) if n.kind == "action_required"]
+    assert mail.details["action_url"] == "https://bank.example/3ds"
     assert [(c.command_id, c.made_at) for c in cancels] == [("acme:1:1", START + 24 * HOUR)]
     assert lane.account().top_up.declines == {CARD: 1}
 
