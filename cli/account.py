@@ -23,6 +23,7 @@ from streams.settings import Settings, read
 app = typer.Typer(no_args_is_help=True, help="Show one account; erase who it is.")
 
 INVOICES_SHOWN = 6
+DECISIONS_SHOWN = 10
 AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.")]
 
 
@@ -39,6 +40,8 @@ class Found:
     settings: Record | None = None
     has_profile: bool | None = None
     """None: no profile was ever seen; False: erased."""
+    decisions: list[Record] = field(default_factory=list)
+    """Why there was a top-up or not, in order."""
     invoices: list[Record] = field(default_factory=list)
     credit_notes: list[Record] = field(default_factory=list)
     letters: int = 0
@@ -52,7 +55,7 @@ class Found:
 
 @app.command()
 def show(account: AccountArgument) -> None:
-    """Show balance, status, open periods, top-up state and last documents of an account."""
+    """Show balance, status, open periods, top-up decisions and last documents of an account."""
     with one_line(ReadError, FieldError, AccountError):
         found = _find(read(), text("ACCOUNT", account))
         if not found.is_known:
@@ -61,6 +64,8 @@ def show(account: AccountArgument) -> None:
     console.print(_overview(account, found))
     if found.balance is not None and found.balance["open_periods"]:
         console.print(_periods(found.balance))
+    if found.decisions:
+        console.print(_decisions(found.decisions))
     if found.invoices:
         console.print(_documents(found))
 
@@ -92,7 +97,10 @@ def _find(settings: Settings, account_id: str) -> Found:
     schemas = deployed.schemas(settings)
     key = account_id.encode()
     lane = partition_of(key, settings.lanes)
-    wanted = (topics.BALANCES, topics.STATUS, topics.SETTINGS, topics.PROFILES, topics.INVOICES)
+    wanted = (
+        *(topics.BALANCES, topics.STATUS, topics.DECISIONS, topics.SETTINGS),
+        *(topics.PROFILES, topics.INVOICES),
+    )
     by_name = {settings.topic(topic.name): topic for topic in wanted}
     found = Found()
     with reading(settings, f"account {account_id}") as reader:
@@ -118,6 +126,8 @@ def _take(found: Found, topic: topics.Topic, decoded: tuple[str, Record]) -> Non
         found.balance = record
     elif topic is topics.STATUS:
         found.status = record
+    elif topic is topics.DECISIONS:
+        found.decisions.append(record)
     elif topic is topics.SETTINGS:
         if found.settings is None or record["revision"] > found.settings["revision"]:
             found.settings = record
@@ -200,6 +210,15 @@ def _periods(balance: Record) -> Table:
     for period in balance["open_periods"]:
         amounts = (period[column] for column in ("opening", "received", "charges", "tax"))
         table.add_row(period["period"], *(shown(amount, currency) for amount in amounts))
+    return table
+
+
+def _decisions(decisions: list[Record]) -> Table:
+    table = Table("top-up", "since", box=None, pad_edge=False)
+    table.add_column("balance", justify="right")
+    for decision in decisions[-DECISIONS_SHOWN:]:
+        since = "before the first tick" if decision["since"] is None else moment(decision["since"])
+        table.add_row(decision["decision"], since, exact(decision["balance"]))
     return table
 
 

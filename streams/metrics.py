@@ -28,6 +28,12 @@ RECORDS = Counter(
 DEAD_LETTERS = Counter(
     "evergreen_dead_letters_total", "Dead letters by reason.", ["reason"], registry=REGISTRY
 )
+TOP_UP_DECISIONS = Counter(
+    "evergreen_top_up_decisions_total",
+    "Changed decisions to top up or not, by their reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
 BATCH_RECORDS = Histogram(
     "evergreen_batch_records",
     "Input records in one commit.",

@@ -53,6 +53,7 @@ JOURNAL = Topic(name="lane-journal", records=("journal-entry",), keep=Keep.LONG,
 BALANCES = Topic(name="balances", records=("account-balance",), keep=Keep.LATEST)
 STATUS = Topic(name="account-status", records=("account-status",), keep=Keep.LATEST)
 COMMANDS = Topic(name="top-up-commands", records=("top-up-command",), keep=Keep.WEEK)
+DECISIONS = Topic(name="top-up-decisions", records=("top-up-decision",), keep=Keep.LONG)
 ATTEMPTS = Topic(name="payment-attempts", records=("payment-attempt",), keep=Keep.LATEST)
 INVOICES = Topic(name="invoices", records=("invoice", "credit-note"), keep=Keep.LONG)
 NOTIFICATIONS = Topic(name="notifications", records=("notification",), keep=Keep.WEEK)
@@ -71,6 +72,7 @@ ALL = (
     BALANCES,
     STATUS,
     COMMANDS,
+    DECISIONS,
     ATTEMPTS,
     INVOICES,
     NOTIFICATIONS,

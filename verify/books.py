@@ -91,6 +91,7 @@ class Books:
     entries: dict[str, list[Entry]] = field(default_factory=dict)
     balances: dict[str, Found] = field(default_factory=dict)
     statuses: dict[str, Found] = field(default_factory=dict)
+    decisions: dict[str, Found] = field(default_factory=dict)
     states: dict[str, Found] = field(default_factory=dict)
     """The last value of each account in the lanes' changelog."""
     invoices: Grouped = field(default_factory=dict)
@@ -113,6 +114,7 @@ def read(topics: Topics) -> Books:
     for name, kept in (
         (names.BALANCES.name, books.balances),
         (names.STATUS.name, books.statuses),
+        (names.DECISIONS.name, books.decisions),
     ):
         for found in _owned(topics, name, books):
             kept[found.content["account_id"]] = found

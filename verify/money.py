@@ -167,6 +167,8 @@ def book(lane: Lane, account: Account, money: Money) -> tuple[str, ...] | None:
     if is_reversal(money):
         return _reverse(lane, account, money)
     if "payment_id" in money.content and money.kind != "payment":
+        if money.content["currency"] != account.currency:  # that changed while it waited
+            return ("currency_mismatch",)
         if _exceeds(lane, account, money):
             return ("refund_exceeds_payment",)
         key = (money.kind, money.content["payment_id"], money.content["reference"])

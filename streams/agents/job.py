@@ -25,7 +25,7 @@ from streams.agents.shelves import (
 )
 from streams.domain.book import Book, Outcome, Policy
 from streams.domain.events import Event, Origin, ProfileChanged, ProfileErased, Tick, UsageEvent
-from streams.domain.outputs import AccountBalance, DeadLetter, LedgerEntry, Output
+from streams.domain.outputs import AccountBalance, DeadLetter, LedgerEntry, Output, TopUpDecided
 from streams.domain.reasons import Rejected
 from streams.domain.shelves import Shelves
 from streams.lanes.app import View
@@ -130,6 +130,7 @@ class BillingFold:
         )
         self._counts = Counts()
         self._reasons: Counter[str] = Counter()
+        self._decisions: Counter[str] = Counter()
         self._tick: int | None = None
         commits = keyed["lane"].get(COMMITS_KEY)
         self._commit = COMMITS.unpack(commits)[0] if commits else 0
@@ -182,8 +183,11 @@ class BillingFold:
             metrics.RECORDS.labels(outcome).inc(count)
         for reason, count in self._reasons.items():
             metrics.DEAD_LETTERS.labels(reason).inc(count)
+        for reason, count in self._decisions.items():
+            metrics.TOP_UP_DECISIONS.labels(reason).inc(count)
         self._counts = Counts()
         self._reasons.clear()
+        self._decisions.clear()
         self._book.settled_applied = self._book.settled_dead = 0
         self._tick = None
 
@@ -233,6 +237,8 @@ class BillingFold:
     def _emit(self, output: Output | AccountBalance, batch: Batch) -> None:
         if isinstance(output, DeadLetter):
             self._reasons[output.reason] += 1
+        elif isinstance(output, TopUpDecided):
+            self._decisions[output.decision] += 1
         topic, key, record_type, record = outputs.record_of(output)
         value = self._job.schemas.codec(record_type).encode(record)
         batch.emit(self._job.settings.topic(topic), None if key is None else key.encode(), value)

@@ -14,6 +14,7 @@ from streams.domain.outputs import (
     Party,
     StatusChanged,
     TopUpCommand,
+    TopUpDecided,
 )
 from streams.domain.periods import label
 
@@ -45,6 +46,9 @@ def record_of(output: Output | AccountBalance) -> Outgoing:
         case TopUpCommand():
             record = top_up_command(output)
             return Outgoing(topics.COMMANDS.name, output.account_id, "top-up-command", record)
+        case TopUpDecided():
+            record = top_up_decision(output)
+            return Outgoing(topics.DECISIONS.name, output.account_id, "top-up-decision", record)
         case Invoice():
             return Outgoing(topics.INVOICES.name, output.account_id, "invoice", invoice(output))
         case CreditNote():
@@ -128,6 +132,11 @@ def top_up_command(c: TopUpCommand) -> Record:
         "made_at": c.made_at,
         "expires_at": c.expires_at,
     }
+
+
+def top_up_decision(d: TopUpDecided) -> Record:
+    """Return a TopUpDecided's record."""
+    return {"account_id": d.account_id, "decision": d.decision, "since": d.since, "balance": d.balance}
 
 
 def invoice(i: Invoice) -> Record:

@@ -4,7 +4,6 @@ Events come in through apply(), time through apply(Tick) and work(); what the ru
 to `outputs`. No clock, no I/O, no randomness: state and outputs are a function of the inputs.
 """
 
-from collections import Counter
 from typing import assert_never
 
 from streams.domain import adjustments, closing, payments, pricing, settings, standing, usage, waiting
@@ -47,11 +46,6 @@ class Book:
     def time(self) -> int | None:
         """The lane's time: the latest tick acted on."""
         return self._desk.now
-
-    @property
-    def decisions(self) -> Counter[str]:
-        """Top-up decisions that changed, by reason, since the caller cleared it."""
-        return self._desk.decisions
 
     @property
     def settled_applied(self) -> int:
@@ -115,10 +109,14 @@ class Book:
 
     def balances(self) -> list[AccountBalance]:
         """Return the latest balance of every account touched since this was last asked: once per commit."""
-        changed, self._desk.changed = self._desk.changed, {}
-        return [self._balance(account) for account in changed.values()]
+        desk = self._desk
+        touched = desk.earlier | {
+            account_id: (account, desk.now) for account_id, account in desk.changed.items()
+        }
+        desk.earlier, desk.changed = {}, {}
+        return [self._balance(account, as_of) for account, as_of in touched.values()]
 
-    def _balance(self, account: Account) -> AccountBalance:
+    def _balance(self, account: Account, as_of: int | None) -> AccountBalance:
         opening_balance, periods = account.opening, []
         for month in sorted(account.periods):
             period = account.periods[month]
@@ -143,7 +141,7 @@ class Book:
             open_periods=tuple(periods),
             top_up=account.top_up.decision,
             pending_minor=pending.amount_minor if pending else None,
-            as_of=self._desk.now,
+            as_of=as_of,
             revision=account.revision,
             by_default=account.by_default,
             refundable_minor=left if account.closed else None,
@@ -225,7 +223,8 @@ class Book:
             raise InvariantBroken(
                 "a tick was acted on while accounts were due at the one before: work() first"
             )
-        before, desk.time = desk.time, max(desk.time, event.time)
+        before = desk.time
+        desk.move_time(event.time)
         waiting.settle(desk, event, before)
         desk.forget_before = max(desk.forget_before, desk.time - desk.policy.max_age_ms)
         desk.seen.forget(desk.forget_before)

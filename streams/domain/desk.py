@@ -3,7 +3,6 @@
 One per lane, shared by all rule modules; the caller sees only Book. Decides nothing.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -42,7 +41,7 @@ class Desk:
         "awaited",
         "cards",
         "changed",
-        "decisions",
+        "earlier",
         "forget_before",
         "lane",
         "outputs",
@@ -69,8 +68,9 @@ class Desk:
         """Reversals that wait for a usage event, by its account, source and id: in step with the shelf."""
         self.outputs: list[Output] = []
         self.changed: dict[str, Account] = {}
-        """Accounts touched since balances() was asked for."""
-        self.decisions: Counter[str] = Counter()
+        """Accounts touched since time last moved or balances() was asked for."""
+        self.earlier: dict[str, tuple[Account, int | None]] = {}
+        """Accounts touched since balances() was asked for but not since time moved, with the time of it."""
         self.settled_applied = 0
         self.settled_dead = 0
 
@@ -78,6 +78,15 @@ class Desk:
     def now(self) -> int | None:
         """The lane's time as records have it."""
         return None if self.time == NO_TIME else self.time
+
+    def move_time(self, time: int) -> None:
+        """Make this the lane's time; it never goes back."""
+        if time <= self.time:
+            return
+        for account_id, account in self.changed.items():
+            self.earlier[account_id] = account, self.now
+        self.changed.clear()
+        self.time = time
 
     def keep(self, account: Account) -> None:
         """Put back an account that changed."""

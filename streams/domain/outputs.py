@@ -146,6 +146,7 @@ class AccountBalance:
     top_up: str
     pending_minor: int | None
     as_of: int | None
+    """Lane time of the account's last change: where a batch ends does not show in it."""
     revision: int
     """Of the settings in force; 0: none yet."""
     by_default: bool
@@ -176,6 +177,17 @@ class TopUpCommand:
     consent: str | None
     made_at: int
     expires_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopUpDecided:
+    """Why there is or is not a top-up, from now on (topic top-up-decisions)."""
+
+    account_id: str
+    decision: str
+    """A word of topup.Decision."""
+    since: int | None
+    balance: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,5 +358,14 @@ class DeadLetter:
     rejected_at: int | None
 
 
-Output = LedgerEntry | StatusChanged | TopUpCommand | Invoice | CreditNote | Notification | DeadLetter
+Output = (
+    LedgerEntry
+    | StatusChanged
+    | TopUpCommand
+    | TopUpDecided
+    | Invoice
+    | CreditNote
+    | Notification
+    | DeadLetter
+)
 """What a lane emits in order. AccountBalance is asked for once per commit instead: only the last counts."""

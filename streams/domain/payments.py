@@ -58,9 +58,7 @@ def same(one: PaymentEvent, other: PaymentEvent) -> bool:
 def apply(desk: Desk, account: Account, event: PaymentEvent) -> Outcome | Rejected:
     """Apply a payment event without flaws to its account."""
     if event.currency != account.currency:
-        return Rejected(
-            reason=Reason.CURRENCY_MISMATCH, detail=f"{event.currency} on an account in {account.currency}"
-        )
+        return _other_currency(account, event)
     payment = desk.shelves.payments.get(account.account_id, event.payment_id)
     if payment is None:
         payment = Payment(account.account_id, event.payment_id)
@@ -81,6 +79,11 @@ def apply(desk: Desk, account: Account, event: PaymentEvent) -> Outcome | Reject
     _let_waiting_follow(desk, account, payment)
     standing.settle(desk, account)
     return outcome
+
+
+def _other_currency(account: Account, event: PaymentEvent) -> Rejected:
+    detail = f"{event.currency} on an account in {account.currency}"
+    return Rejected(reason=Reason.CURRENCY_MISMATCH, detail=detail)
 
 
 def _hear(payment: Payment, event: PaymentEvent) -> Outcome:
@@ -177,6 +180,8 @@ def _is_taken(payment: Payment, event: PaymentEvent) -> bool:
 
 def _take(desk: Desk, account: Account, payment: Payment, event: PaymentEvent) -> Outcome | Rejected:
     """Book what follows a success; together it may never pass what was paid."""
+    if event.currency != account.currency:  # it waited while the account's currency changed
+        return _other_currency(account, event)
     amount = event.amount_minor * account.minor
     won = event.kind is PaymentKind.DISPUTE_WON
     if won:

@@ -135,4 +135,4 @@ def _set_calm(account: Account) -> None:
         case _:
             assert_never(account.status)
     account.calm_from = max(calm_from, topup.asked_below(account))
-    account.calm_until = calm_until
+    account.calm_until = min(calm_until, topup.asked_from(account))

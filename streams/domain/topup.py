@@ -16,6 +16,7 @@ State, besides whether it is on (settings) and paused:
 | acting              | 24 h                            | cancelling | cancel command                   |
 | pending, acting     | off, closed, other method, or   | cancelling | cancel command                   |
 |                     | consent withdrawn               |            |                                  |
+| cancelling          | requires_action                 | cancelling | nothing is told: it is given up  |
 | cancelling          | 1 h without a word, for 23 h    | cancelling | the same cancel command          |
 | any but idle        | succeeded                       | idle       | episode over                     |
 | any but idle        | failed                          | idle       | a decline                        |
@@ -34,7 +35,7 @@ from streams.domain.account import NEVER, NO_TIME, Account, Ended, Pending, TopU
 from streams.domain.desk import Desk
 from streams.domain.events import AutomaticTopUp, Consent, PaymentEvent, PaymentKind
 from streams.domain.money import MOST_MINOR, round_up
-from streams.domain.outputs import CommandKind, NotificationKind, TopUpCommand
+from streams.domain.outputs import CommandKind, NotificationKind, TopUpCommand, TopUpDecided
 from streams.domain.periods import label
 
 HOUR_MS = 3_600_000
@@ -86,7 +87,14 @@ def check(desk: Desk, account: Account) -> None:
         top_up.episode_open = False
     if decision != top_up.decision:
         top_up.decision = decision.value
-        desk.decisions[decision.value] += 1
+        desk.outputs.append(
+            TopUpDecided(
+                account_id=account.account_id,
+                decision=decision.value,
+                since=desk.now,
+                balance=account.balance,
+            )
+        )
 
 
 def asked_below(account: Account) -> int:
@@ -95,6 +103,13 @@ def asked_below(account: Account) -> int:
     if auto is None or account.top_up.decision != Decision.NOT_NEEDED:
         return -(10**40)
     return auto.threshold_minor * account.minor
+
+
+def asked_from(account: Account) -> int:
+    """Return the balance from which check() must be asked again after a charge that gives money back."""
+    auto = account.automatic_top_up
+    threshold = 10**40 if auto is None else auto.threshold_minor * account.minor
+    return threshold if account.balance < threshold else 10**40
 
 
 def wake_at(account: Account, desk: Desk) -> int:
@@ -190,7 +205,8 @@ def on_payment(desk: Desk, account: Account, event: PaymentEvent) -> None:
         case PaymentKind.REQUIRES_ACTION:
             if pending.action_at is None:
                 pending.action_at = desk.time
-                _ask_for_action(desk, account, pending, event)
+                if pending.cancel_at is None:  # else the customer has given it up
+                    _ask_for_action(desk, account, pending, event)
         case PaymentKind.FAILED:
             _end_without_money(top_up)
             _decline(desk, account, pending, event)

@@ -9,8 +9,8 @@ import pytest
 
 from local import places
 from streams import topics
+from streams.domain import topup
 from streams.domain.reasons import Reason
-from streams.domain.topup import Decision
 from streams.lanes.group import FAULT_EXIT
 from streams.settings import Settings
 from streams.topics import Keep
@@ -142,10 +142,30 @@ def test_every_dead_letter_reason_says_what_it_means_and_what_to_do() -> None:
 
 
 def test_every_top_up_decision_says_what_it_means_and_when_it_ends() -> None:
-    (rows,) = tables(ROOT / "docs/domain/top-up.md")
+    rows = tables(ROOT / "docs/domain/top-up.md")[-1]
 
-    assert [word(row["decision"]) for row in rows] == [decision.value for decision in Decision]
+    assert [word(row["decision"]) for row in rows] == [decision.value for decision in topup.Decision]
     assert all(row["it means"] and row["ends when"] for row in rows)
+
+
+def test_the_picture_of_a_top_up_has_the_changes_of_the_rules_own_table() -> None:
+    (picture,) = (b for b in blocks(ROOT / "docs/domain/top-up.md") if b.language == "mermaid")
+    drawn = set(re.findall(r"^ *(\w+) --> (\w+): ", picture.text, flags=re.MULTILINE))
+
+    assert drawn == {change for change in changes_of_state() if change != ("idle", "idle")}
+
+
+def changes_of_state() -> set[tuple[str, str]]:
+    """Return from which state to which an event leads, by the table at the top of topup.py."""
+    table = [line for line in (topup.__doc__ or "").splitlines() if line.startswith("|")][2:]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    states = {row[2] for row in rows if row[2]}
+    found = set()
+    for begins, _, becomes, _ in rows:
+        if begins:
+            named = states - {"idle"} if begins == "any but idle" else {s for s in states if s in begins}
+            found |= {(state, becomes) for state in named}
+    return found
 
 
 def test_every_reason_that_a_page_names_in_code_exists() -> None:

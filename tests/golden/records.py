@@ -196,6 +196,7 @@ EXAMPLES: dict[str, Record] = {
         "recorded_at": NOON,
         "word": "unavailable",
     },
+    "top-up-decision": {"account_id": "acct-1", "decision": "paused", "since": NOON, "balance": -1},
     "top-up-command": {
         "account_id": "acct-1",
         "command_id": "acct-1:3:1",

@@ -172,6 +172,16 @@ def test_every_account_was_topped_up_once_before_the_restart(paying: Paying) -> 
     assert commands == {(account_id, 2_500): 1 for account_id in paying.accounts}
 
 
+def test_why_there_was_a_top_up_or_not_is_the_accounts_history(paying: Paying) -> None:
+    deployment, account_id = paying.deployment, paying.accounts[0]
+
+    told = [r for r in deployment.records("top-up-decisions") if r["account_id"] == account_id]
+    shown = deployment.run("account", "show", account_id).stdout
+
+    assert [decision["decision"] for decision in told] == ["no_time", "pending", "not_needed"]
+    assert [words for words in ("no_time", "pending", "not_needed") if words not in shown] == []
+
+
 def test_after_a_clean_restart_no_top_up_is_repeated(paying: Paying) -> None:
     for topic in ("top-up-commands", "payment-events"):
         sent = [r for r in paying.deployment.records(topic) if topic != "payment-events" or r["command_id"]]

@@ -1,8 +1,8 @@
 """Plays a scenario against the rules and says where they differ from its table.
 
 Beside each row's own words the runner checks at every step what must hold always: ledger numbers
-without gap, each balance from the one before, a status output for every change of status, and that a
-command sent again is the same.
+without gap, each balance from the one before, an output for every change of status and of the decision to
+top up or not, and that a command sent again is the same.
 """
 
 from collections import Counter
@@ -22,6 +22,7 @@ from streams.domain.outputs import (
     Status,
     StatusChanged,
     TopUpCommand,
+    TopUpDecided,
 )
 from streams.domain.reasons import Rejected
 from streams.domain.shelves import Shelves
@@ -42,6 +43,7 @@ class Said:
     numbers: Counter[str] = field(default_factory=Counter)
     balances: Counter[str] = field(default_factory=Counter)
     statuses: dict[str, Status] = field(default_factory=dict)
+    decisions: dict[str, str] = field(default_factory=dict)
     commands: dict[tuple[str, CommandKind], TopUpCommand] = field(default_factory=dict)
 
 
@@ -163,6 +165,10 @@ class Player:
                     if told.statuses.get(output.account_id) is output.status:
                         problems.append(f"status {output.status} was said twice")
                     told.statuses[output.account_id] = output.status
+                case TopUpDecided():
+                    if told.decisions.get(output.account_id) == output.decision:
+                        problems.append(f"decision {output.decision} was said twice")
+                    told.decisions[output.account_id] = output.decision
                 case TopUpCommand():
                     before = told.commands.setdefault((output.command_id, output.kind), output)
                     if before != output:
@@ -177,6 +183,8 @@ class Player:
                 problems.append(f"account {account_id} became {account.status} and nothing said so")
             if account.balance != told.balances[account_id]:
                 problems.append(f"the balance of {account_id} is not the sum of its entries")
+            if told.decisions.get(account_id, "off") != account.top_up.decision:
+                problems.append(f"{account_id}: {account.top_up.decision} was decided and nothing said so")
             latest = self.balances[account_id]
             if (latest.balance, latest.status) != (account.balance, account.status):
                 problems.append(f"the balance record of {account_id} is not up to date")

@@ -241,6 +241,10 @@ def _check_status(evidence: Evidence, account_id: str, balance: Found, result: C
     rule = "the status in balances is the last in account-status"
     found = told.content["status"] if told else "none"
     result.expect(found, status, rule, account=account_id, place=balance.place)
+    decided = evidence.books.decisions.get(account_id)
+    rule = "the top-up decision in balances is the last in top-up-decisions"
+    found = decided.content["decision"] if decided else "off"
+    result.expect(found, balance.content["top_up"], rule, account=account_id, place=balance.place)
     account = evidence.account(account_id)
     if account is None:
         return

@@ -81,6 +81,7 @@ def test_every_output_fits_its_topic_and_schema() -> None:
         "ledger-entry",
         "notification",
         "top-up-command",
+        "top-up-decision",
     }
 
 

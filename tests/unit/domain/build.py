@@ -51,6 +51,11 @@ def money(text: str | int) -> int:
     return int(scaled)
 
 
+def minor_of(text: str) -> int:
+    """Return an amount of a currency with two digits in minor units."""
+    return money(text) // 10**10
+
+
 def at(text: str) -> int:
     """Return "2025-01-31 23:59" (UTC; the time may be left out) in ms."""
     return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)

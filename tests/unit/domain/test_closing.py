@@ -67,7 +67,7 @@ def test_a_period_closes_at_the_first_tick_at_its_end_plus_grace() -> None:
 def test_an_invoice_is_complete() -> None:
     lane = Lane(
         price(model=PriceModel.GRADUATED, tiers=LADDER),
-        price("0.5", meter="gb"),
+        price("0.5", meter="gb", unit="gigabyte"),
         profile(),
         settings(tax="0.19", zone="Europe/Berlin"),
         tick(START),
@@ -85,9 +85,9 @@ def test_an_invoice_is_complete() -> None:
     assert invoice.customer is not None
     assert (invoice.customer.name, invoice.customer.tax_id) == ("Ada", "T1")
     assert (invoice.seller.name, invoice.zone, invoice.currency) == ("Seller", "Europe/Berlin", "USD")
-    assert [(line.meter, line.quantity, line.amount) for line in invoice.lines] == [
-        ("calls", money(12), money("1.02")),
-        ("gb", money("0.333"), money("0.1665")),
+    assert [(line.meter, line.unit, line.quantity, line.amount) for line in invoice.lines] == [
+        ("calls", "call", money(12), money("1.02")),
+        ("gb", "gigabyte", money("0.333"), money("0.1665")),
     ]
     assert [(t.quantity, t.amount) for t in invoice.lines[0].tiers] == [
         (money(10), money(1)),
@@ -110,7 +110,35 @@ def test_an_invoice_is_complete() -> None:
     )
     (mail,) = [n for n in lane.all(Notification) if n.kind.value == "invoice_ready"]
     assert mail.notification_id == "acme:invoice_ready:acme-000001"
-    assert mail.details["charged_minor"] == "141"
+    assert mail.details == {
+        "currency": "USD",
+        "number": "acme-000001",
+        "period": "2025-01",
+        "charged_minor": "141",
+        "closing_minor": "609",
+    }
+
+
+def test_a_rate_of_zero_is_a_rate_with_its_base_and_no_rate_is_none() -> None:
+    lane = Lane(price("1"), settings(tax="0"), settings(account="untaxed"), tick(START))
+    lane.send(usage(2))
+    lane.send(usage(2, account="untaxed"))
+
+    lane.tick("2025-02-05")
+
+    taxes = {invoice.account_id: invoice.taxes for invoice in lane.invoices}
+    assert taxes == {"acme": (TaxTotal(rate=0, base=money(2), tax=0),), "untaxed": ()}
+
+
+def test_an_invoice_names_the_zone_of_its_own_period() -> None:
+    lane = Lane(price("1"), settings(), tick(START), usage(1))
+    lane.send(settings(2, zone="Asia/Tokyo"))
+
+    lane.tick("2025-02-05")
+    lane.send(on("2025-02-10"))
+    lane.tick("2025-03-05")
+
+    assert [invoice.zone for invoice in lane.invoices] == ["UTC", "Asia/Tokyo"]
 
 
 def test_a_rounding_line_takes_what_the_lines_lack() -> None:
@@ -354,6 +382,20 @@ def test_a_tick_before_the_work_of_the_last_one_is_done_stops_the_process() -> N
 
     with pytest.raises(InvariantBroken):
         lane.send(tick(at("2025-02-03")))
+
+
+def test_a_balance_is_as_of_the_accounts_last_change_wherever_a_batch_ends() -> None:
+    lane = Lane(price("1"), settings(), settings(account="idle"))
+    lane.tick("2025-01-10")
+    lane.send(usage(1, when=at("2025-01-10")))
+    lane.tick("2025-01-11")
+    lane.send(usage(1, account="idle", when=at("2025-01-11")))
+    lane.tick("2025-01-12")
+
+    as_of = {balance.account_id: balance.as_of for balance in lane.book.balances()}
+
+    assert as_of == {"acme": at("2025-01-10"), "idle": at("2025-01-11")}
+    assert lane.book.balances() == []
 
 
 def test_balances_tell_the_open_periods_in_order() -> None:

@@ -9,7 +9,20 @@ from streams.domain.events import AdjustmentKind, PaymentKind
 from streams.domain.outcomes import Outcome
 from streams.domain.outputs import DeadLetter, EntryKind, Notification
 from streams.domain.reasons import Reason, Rejected
-from tests.unit.domain.build import START, Lane, adjust, at, money, month, pay, reverse, settings, tick, usage
+from tests.unit.domain.build import (
+    DAY,
+    START,
+    Lane,
+    adjust,
+    at,
+    money,
+    month,
+    pay,
+    reverse,
+    settings,
+    tick,
+    usage,
+)
 
 REFUNDED, DISPUTED, WON, RETURNED = (
     PaymentKind.REFUNDED,
@@ -108,6 +121,17 @@ def test_a_waiting_refund_that_passes_the_paid_amount_dies_when_its_turn_comes()
     assert (letter.reason, letter.origin) == (Reason.REFUND_EXCEEDS_PAYMENT, second.origin)
     assert (lane.book.settled_applied, lane.book.settled_dead) == (1, 1)
     assert lane.account().balance == money(4)
+
+
+def test_a_refund_that_waited_while_the_currency_changed_is_no_refund_in_the_new_one() -> None:
+    lane = Lane(settings())
+    lane.send(pay(300, id="p1", kind=PaymentKind.REFUNDED, reference="r1"))
+    lane.send(settings(2, currency="EUR"))
+
+    lane.send(pay(1_000, id="p1", currency="EUR"))
+
+    assert lane.account().balance == money(10)
+    assert [letter.reason for letter in lane.all(DeadLetter)] == [Reason.CURRENCY_MISMATCH]
 
 
 def test_a_dispute_won_gives_back_no_more_than_its_dispute_took() -> None:
@@ -242,3 +266,12 @@ def test_notifications_carry_minor_units_and_a_moment_even_before_the_first_tick
         "amount_minor": "1250",
         "balance_minor": "1250",
     }
+
+
+def test_a_notification_is_of_the_lanes_time_however_long_ago_its_cause_was() -> None:
+    lane = Lane(settings(), tick(START + DAY))
+
+    lane.send(pay(1_250, when=START))
+
+    (mail,) = lane.all(Notification)
+    assert mail.created_at == START + DAY

@@ -3,7 +3,7 @@
 import pytest
 
 from streams.domain.events import AdjustmentKind
-from streams.domain.outputs import Status, StatusChanged
+from streams.domain.outputs import Notification, Status, StatusChanged
 from tests.unit.domain.build import MINUTE, START, Lane, adjust, auto, pay, price, settings, tick, usage
 
 
@@ -80,6 +80,13 @@ def test_mails_follow_the_status_that_stands_at_the_tick() -> None:
 
     assert before == []
     assert lane.mails == ["low_balance", "suspended", "payment_received", "reactivated"]
+    low = lane.all(Notification)[0]
+    assert low.details == {
+        "currency": "USD",
+        "balance_minor": "200",
+        "status": "low",
+        "warning_level_minor": "300",
+    }
 
 
 def test_a_backlog_worked_off_between_two_ticks_mails_once() -> None:

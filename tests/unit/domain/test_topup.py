@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from streams.domain.events import AutomaticTopUp, PaymentKind
+from streams.domain.events import AutomaticTopUp, PaymentKind, PriceModel
 from streams.domain.outcomes import Outcome
-from streams.domain.outputs import CommandKind, Notification, TopUpCommand
+from streams.domain.outputs import CommandKind, Notification, TopUpCommand, TopUpDecided
 from tests.unit.domain.build import (
     CARD,
     DAY,
@@ -172,6 +172,8 @@ def test_declines_back_off_one_two_four_hours_and_the_fourth_pauses() -> None:
         "top_up_failed",
         "auto_top_up_paused",
     ]
+    failed = next(n for n in lane.all(Notification) if n.kind == "top_up_failed")
+    assert failed.details["retry_at"] == str(START + HOUR)
 
 
 def test_one_hard_decline_pauses() -> None:
@@ -280,9 +282,21 @@ def test_required_action_is_mailed_once_and_cancelled_after_a_day_which_counts_a
     lane.send(answer(command, CANCELLED))
 
     assert (waiting, asked, decision(lane)) == ("action_required", "cancelling", "backing_off")
-    assert lane.mails.count("action_required") == 1
+    (mail,) = [n for n in lane.all(Notification) if n.kind == "action_required"]
+    assert mail.details["action_url"] == "https://bank.example/3ds"
     assert [(c.command_id, c.made_at) for c in cancels] == [("acme:1:1", START + 24 * HOUR)]
     assert lane.account().top_up.declines == {CARD: 1}
+
+
+def test_action_required_of_a_command_that_is_given_up_is_not_mailed() -> None:
+    lane = topping_up()
+    lane.send(usage(1))
+    lane.send(settings(2, automatic_top_up=auto(enabled=False)))
+
+    lane.send(answer(lane.commands[0], ACTION, action_url="https://pay.example/3ds"))
+
+    assert "action_required" not in lane.mails
+    assert decision(lane) == "cancelling"
 
 
 def test_action_that_succeeds_after_the_cancel_was_asked_is_money() -> None:
@@ -466,13 +480,32 @@ def test_a_success_first_told_without_its_command_still_ends_it() -> None:
     assert lane.account().balance == money(69)
 
 
-def test_every_decision_that_changed_is_counted_with_its_reason() -> None:
+def test_every_decision_is_told_with_its_reason_when_it_changed() -> None:
     lane = topping_up()
     lane.send(usage(1))
     lane.send(usage(1))
     lane.send(answer(lane.commands[0], SUCCEEDED))
 
-    assert lane.book.decisions == {"no_time": 1, "not_needed": 2, "pending": 1}
+    assert [(d.decision, d.since, d.balance) for d in lane.all(TopUpDecided)] == [
+        ("no_time", None, 0),
+        ("not_needed", None, money(20)),
+        ("pending", START, money(19)),
+        ("not_needed", START, money(68)),
+    ]
+
+
+def test_a_charge_that_gives_money_back_ends_the_need_in_the_same_step() -> None:
+    falling = price(meter="bulk", model=PriceModel.VOLUME, tiers=[("10", "10"), (None, "1")])
+    lane = topping_up(paid_minor=11_900)
+    lane.send(falling)
+    lane.send(usage(10, meter="bulk"))
+    decline(lane)
+
+    before = decision(lane)
+    lane.send(usage(1, meter="bulk"))
+
+    assert (before, decision(lane)) == ("backing_off", "not_needed")
+    assert not lane.account().top_up.episode_open
 
 
 def test_a_manual_payment_during_back_off_makes_the_attempt_needless() -> None:

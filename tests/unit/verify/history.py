@@ -30,6 +30,7 @@ RECORD_OF = {
     "balances": "account-balance",
     "account-status": "account-status",
     "top-up-commands": "top-up-command",
+    "top-up-decisions": "top-up-decision",
     "notifications": "notification",
     "dead-letters": "dead-letter",
     ACCOUNTS_CHANGELOG: "state-account",

@@ -300,6 +300,23 @@ def test_a_payment_is_applied_once_and_a_refund_waits_for_it() -> None:
     assert broken_of_eight(h) == []
 
 
+def test_a_refund_that_waited_while_the_currency_changed_is_dead() -> None:
+    h = opened()
+
+    dead = h.input("payment-events", "waiting", refund(500))
+    h.commit_all()
+    h.input("account-settings", "applied", {**account_settings(ACME, 2), "currency": "USD"})
+    h.input(
+        "payment-events",
+        "applied",
+        payment(ACME, "p1", "succeeded", 2000, "2026-01-10T00:00", currency="USD"),
+    )
+    h.settle(ACME, "settled_dead")
+    h.dead(dead, "currency_mismatch")
+
+    assert broken_of_eight(h) == []
+
+
 def test_a_dispute_is_won_after_it_was_made() -> None:
     h = opened()
     when = "2026-01-10T00:00"

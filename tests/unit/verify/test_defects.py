@@ -289,6 +289,16 @@ def credited_twice(h: History) -> None:
     more_in_february(h, "21", "0.6", "0.114", "60")
 
 
+def credited_to_two_accounts(h: History) -> None:
+    when = "2026-02-01T00:30"
+    h.input("payment-events", "applied", payment(BRAVO, "p1", "succeeded", 100, when, currency="USD"))
+    h.commit_all()
+    h.book(BRAVO, "payment", "1", "USD", when, payment_id="p1", month="2026-02", **FEBRUARY)
+    received = {"received": pico("1"), "charged": 0, "charges": 0, "tax": 0}
+    february = {"period": "2026-02", "opening": h.balance[BRAVO] - pico("1"), **received}
+    h.publish(BRAVO, "USD", "suspended", [february], [row("api-calls", "1000", "2", None, "0")])
+
+
 def never_credited(h: History) -> None:
     h.input("payment-events", "applied", payment(ACME, "p3", "succeeded", 100, "2026-02-01T00:30"))
     h.commit_all()
@@ -453,6 +463,7 @@ DEFECTS: list[tuple[set[int], Defect]] = [
     ({4}, edit("top-up-commands", ACCOUNT_ACME, attempt=2)),
     ({4}, edit("top-up-commands", ACCOUNT_ACME, made_at=at("2026-01-09T23:00"))),
     ({5}, credited_twice),
+    ({5}, credited_to_two_accounts),
     ({5}, never_credited),
     ({5}, refunded_without_an_event),
     ({5}, another_amount_credited),
@@ -469,6 +480,7 @@ DEFECTS: list[tuple[set[int], Defect]] = [
     ({7}, edit("balances", ACCOUNT_ACME, pending_minor=1000)),
     ({7}, edit("balances", ACCOUNT_ACME, status="low")),
     ({7}, drop("account-status", account_id=BRAVO)),
+    ({7}, edit("balances", {"account_id": BRAVO}, top_up="paused")),
     ({8}, a_record_in_no_range),
     ({8}, a_gap),
     ({8}, an_overlap),

@@ -1,0 +1,86 @@
+"""One lane's book between wire and batch: what is counted when a batch is committed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from producers import records
+from producers.records import AutomaticTopUp, Consent
+from schemas import wire
+from streams import app, metrics
+from streams.agents.job import BillingFold, BillingJob
+from streams.agents.seen import SeenShelf, SeenStore
+from streams.lanes.job import Batch, KeyedStore
+from streams.lanes.spaces import MemorySpace
+from streams.settings import Settings
+from streams.topics import PROFILES, SETTINGS, STATE_TABLES
+
+SCHEMAS = wire.fixed()
+NOW = 1_736_510_400_000
+
+
+@dataclass
+class Read:
+    """A consumed record."""
+
+    offset: int
+    key: bytes
+    value: bytes
+    timestamp: int = NOW
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@pytest.fixture
+def fold() -> BillingFold:
+    settings = Settings(bootstrap_servers="none", lanes=1, clock="manual")
+    stores: dict[str, Any] = {
+        name: SeenStore(MemorySpace()) if name == SeenShelf.TABLE else KeyedStore(MemorySpace())
+        for name in (*STATE_TABLES, PROFILES.name)
+    }
+    return BillingFold(BillingJob(settings, app.policy(settings), SCHEMAS, worker="one"), 0, stores)
+
+
+def topped_up(account_id: str, revision: int = 1, *, enabled: bool = True) -> bytes:
+    """Return settings as they come: automatic top-up of 50.00 below 20.00."""
+    record = records.settings(
+        account_id=account_id,
+        revision=revision,
+        currency="USD",
+        zone="UTC",
+        changed_at="2025-01-10T00:00Z",
+        changed_by="test",
+        automatic_top_up=AutomaticTopUp(
+            enabled=enabled,
+            threshold_minor=2_000,
+            amount_minor=5_000,
+            payment_method_ref="card-1",
+            consent=Consent(given_by="u1", given_at="2025-01-10T00:00Z", text_version="1"),
+        ),
+    )
+    return SCHEMAS.codec("account-settings").encode(record)
+
+
+def counted() -> dict[str, float]:
+    """Return the metric of top-up decisions, by reason."""
+    (family,) = metrics.TOP_UP_DECISIONS.collect()
+    return {s.labels["reason"]: s.value for s in family.samples if s.name.endswith("_total")}
+
+
+def commit(fold: BillingFold, *values: bytes) -> None:
+    """Fold settings, and commit the batch."""
+    batch = Batch()
+    fold.apply(SETTINGS.name, [Read(n, b"acme", value) for n, value in enumerate(values)], batch)
+    fold.seal(batch)
+    fold.committed(batch)
+
+
+def test_a_decision_about_a_top_up_is_counted_by_its_reason_when_it_changed(fold: BillingFold) -> None:
+    before = counted()
+
+    commit(fold, topped_up("acme"), topped_up("acme", 2))  # no tick yet: needed, and no time
+    commit(fold, topped_up("acme", 3))
+    commit(fold, topped_up("acme", 4, enabled=False))
+
+    moved = {reason: count - before.get(reason, 0) for reason, count in counted().items()}
+    assert {reason: count for reason, count in moved.items() if count} == {"no_time": 1, "off": 1}
