@@ -40,6 +40,8 @@ _PHASES = {
     "reversal_of_other": THEN,
     "reversal_of_none": THEN,
     "reversal_too_late": THEN,
+    "adjustment_duplicate": THEN,  # it may be a reversal's, and must not overtake it into the usage
+    "adjustment_conflict": THEN,
     "close": LAST,
     "erasure": LAST,
 }

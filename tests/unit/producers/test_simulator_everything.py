@@ -17,7 +17,7 @@ from producers.simulator import DEAD, SimulationError, Step
 from producers.values import millis
 from schemas.wire import fixed
 
-GOLDEN = "d487c7419a9b93d80bc5d5f5052fd9e79e6cbf3b00bc08b891911619209a30d5"
+GOLDEN = "7cc916fc4b402ed6287712b647288e0335dc3de6d735acdd4430ba500c7876cf"
 """Of seed 7, 20 accounts, 1 month."""
 
 
