@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from bench.reading import read_all
 from bench.reference import Reference
+from bench.workload import METERS
 from schemas.wire import Record, fixed
 from streams import topics
 from streams.settings import Settings
@@ -76,18 +77,15 @@ def _check_journal(settings: Settings, answer: Reference, found: Found) -> None:
     for entry in _read(settings, topics.JOURNAL):
         totals.update({name: entry[name] for name in ("applied", "waiting", "duplicate", "dead")})
         found.commits += 1
-    inputs = answer.charges + sum(answer.payments.values()) + len(answer.balances)  # settings: one an account
-    found.charges = totals["applied"] - inputs + answer.charges - len(_prices(settings))
+    # Settings are one an account, prices one a meter and lane; all else that applied is a charge.
+    others = sum(answer.payments.values()) + len(answer.balances) + len(METERS) * settings.lanes
+    found.charges = totals["applied"] - others
     if found.charges != answer.charges:
         found.problems.append(f"{found.charges} charges by the journal, not {answer.charges}")
     if totals["duplicate"] != answer.duplicates:
         found.problems.append(f"{totals['duplicate']} duplicates, not {answer.duplicates}")
     if totals["waiting"] or totals["dead"]:
         found.problems.append(f"{totals['waiting']} records waited, {totals['dead']} are dead letters")
-
-
-def _prices(settings: Settings) -> list[Record]:
-    return list(_read(settings, topics.PRICES))
 
 
 def _check_ledger(settings: Settings, balances: dict[str, Record], answer: Reference, found: Found) -> None:

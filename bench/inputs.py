@@ -1,7 +1,7 @@
 """Writes one workload to the input topics of all systems, once; later runs on the same Kafka use it again."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from bench.peers import common
 from bench.reference import Reference, reference
 from bench.workload import CURRENCY, METERS, START_MS, Shape, Usage, account_id, workload
 from producers import records
-from producers.emissions import Encoder
+from producers.emissions import Emission, Encoder
 from producers.emitter import Emitter
 from producers.records import AutomaticTopUp, Consent, Tier
 from schemas.wire import fixed
@@ -58,7 +58,7 @@ def prepared(bootstrap_servers: str, shape: Shape, directory: Path, told: Told) 
     answer_path = directory / f"reference-{shape}.json"
     peers = f"{prefix}peer-usage", f"{prefix}peer-payments"
     ours = prefix + topics.USAGE.name, prefix + topics.PAYMENTS.name
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     cluster = admin.list_topics(timeout=reading.TIMEOUT_SECONDS).cluster_id
     if found.exists() and answer_path.exists():
         was = json.loads(found.read_text())
@@ -143,6 +143,7 @@ class _Sender:
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap_servers,
+                "log_level": 0,
                 "linger.ms": 50,
                 "batch.size": 1_000_000,
                 "compression.type": "lz4",
@@ -180,7 +181,9 @@ def _write(
     bootstrap_servers: str, shape: Shape, peers: tuple[str, str], ours: tuple[str, str], told: Told
 ) -> None:
     prefix = ours[0].removesuffix(topics.USAGE.name)
-    _emit_settings(deployment(bootstrap_servers, prefix), shape)
+    with Emitter(deployment(bootstrap_servers, prefix)) as emitter:
+        for emission in opening(emitter.encoder, shape):
+            emitter.emit(emission)
     keys = [account_id(n).encode() for n in range(shape.accounts)]
     partitions = [partition_of(key, LANES) for key in keys]
     peer, our = PeerWriter(shape.accounts), OurWriter(shape.accounts, fixed())
@@ -200,36 +203,34 @@ def _write(
     sender.flush()
 
 
-def _emit_settings(settings: Settings, shape: Shape) -> None:
-    """Give every meter its price and every account the yardsticks' automatic top-up."""
-    encoder = Encoder(fixed())
+def opening(encoder: Encoder, shape: Shape) -> Iterator[Emission]:
+    """Yield every meter's price and every account's settings, with the yardsticks' automatic top-up."""
     began = datetime.fromtimestamp(START_MS / 1000, UTC) - timedelta(days=1)
-    with Emitter(settings) as emitter:
-        for meter in METERS:
-            price = records.price(
-                meter=meter,
-                currency=CURRENCY,
-                version=1,
-                unit="unit",
-                valid_from=began,
-                late=True,  # the lanes' time stands at the start of the first month already
-                tiers=[Tier(unit_price=common.PRICES[meter])],
-            )
-            emitter.emit(encoder.price(price))
-        rule = AutomaticTopUp(
-            threshold_minor=common.THRESHOLD // common.PICO_PER_MINOR,
-            amount_minor=common.TOP_UP_MINOR,
-            payment_method_ref="card",
-            consent=Consent(given_by="bench", given_at=began, text_version="1"),
+    for meter in METERS:
+        price = records.price(
+            meter=meter,
+            currency=CURRENCY,
+            version=1,
+            unit="unit",
+            valid_from=began,
+            late=True,  # the lanes' time stands at the start of the first month already
+            tiers=[Tier(unit_price=common.PRICES[meter])],
         )
-        for number in range(shape.accounts):
-            record = records.settings(
-                account_id=account_id(number),
-                revision=1,
-                currency=CURRENCY,
-                zone="UTC",
-                changed_at=began,
-                changed_by="bench",
-                automatic_top_up=rule,
-            )
-            emitter.emit(encoder.settings(record))
+        yield encoder.price(price)
+    rule = AutomaticTopUp(
+        threshold_minor=common.THRESHOLD // common.PICO_PER_MINOR,
+        amount_minor=common.TOP_UP_MINOR,
+        payment_method_ref="card",
+        consent=Consent(given_by="bench", given_at=began, text_version="1"),
+    )
+    for number in range(shape.accounts):
+        record = records.settings(
+            account_id=account_id(number),
+            revision=1,
+            currency=CURRENCY,
+            zone="UTC",
+            changed_at=began,
+            changed_by="bench",
+            automatic_top_up=rule,
+        )
+        yield encoder.settings(record)

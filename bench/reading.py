@@ -13,6 +13,7 @@ def read_all(bootstrap_servers: str, topic: str) -> Iterator[Message]:
         {
             "bootstrap.servers": bootstrap_servers,
             "group.id": "bench-reader",
+            "log_level": 0,
             "isolation.level": "read_committed",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
@@ -40,7 +41,7 @@ def read_all(bootstrap_servers: str, topic: str) -> Iterator[Message]:
 
 def ends(bootstrap_servers: str, topic: str) -> dict[int, int]:
     """Return where each partition of a topic ends."""
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "bench-reader"})
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "bench-reader", "log_level": 0})
     try:
         partitions = consumer.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic].partitions
         return {

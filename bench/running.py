@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from bench import machine
 from bench.inputs import Inputs, Told
-from bench.systems import First, Run, System, remove
+from bench.system import First, Run, System, remove
 from local.process import OwnedProcess
 
 LOOK_SECONDS = 0.05
@@ -69,7 +69,12 @@ def measure(system: System, inputs: Inputs, round_number: int, care: Care, told:
             result[figure] = None
     elif not care.keep:
         shutil.rmtree(run.directory)
-    about = {"system": system.name, "round": round_number, "workload": str(inputs.shape)}
+    about = {
+        "system": system.name,
+        "title": system.title,
+        "round": round_number,
+        "workload": str(inputs.shape),
+    }
     return about | result
 
 

@@ -1,22 +1,16 @@
-"""Who is measured: how each system is started on the inputs, and how its answer is checked.
-
-A system's run has a name of its own, under which everything that it writes stands.
-"""
+"""This pipeline as a system: the worker as shipped, and with one thing left out; and all systems by name."""
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Protocol
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
 
 from bench import check_ours
 from bench.inputs import LANES, Inputs, deployment
-from bench.reading import TIMEOUT_SECONDS
+from bench.peer_systems import PEERS
+from bench.system import First, Run, System, Verdict
 from bench.workload import START_MS
 from schemas.wire import fixed
 from streams import topic_admin
@@ -24,67 +18,7 @@ from streams.settings import Settings
 from streams.topics import changelog
 
 MAX_AGE_MS = 35 * 86_400_000
-
-
-@dataclass(slots=True, kw_only=True)
-class Run:
-    """One run of one system."""
-
-    name: str
-    inputs: Inputs
-    directory: Path
-    """For whatever it keeps on disk."""
-
-    @property
-    def broker(self) -> str:
-        """Where Kafka is."""
-        return self.inputs.bootstrap_servers
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """Whether a run's answer is right, and what it wrote."""
-
-    problems: Sequence[str]
-    wrote: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class First:
-    """When the first record reached the code, and the CPU seconds until then where the system says so."""
-
-    at: float
-    cpu_s: float | None
-
-
-class System(Protocol):
-    """A system that can be measured."""
-
-    @property
-    def name(self) -> str:
-        """What `--only` calls it."""
-
-    @property
-    def title(self) -> str:
-        """What the table calls it."""
-
-    def missing(self) -> str | None:
-        """Return why it cannot run here, or None."""
-
-    def topics(self, inputs: Inputs) -> tuple[str, str]:
-        """Return the input topics whose end it must reach."""
-
-    def group(self, run: Run) -> str:
-        """Return the consumer group that commits its offsets."""
-
-    def prepare(self, run: Run) -> tuple[list[str], dict[str, str]]:
-        """Make its topics; return the command and what to add to the environment."""
-
-    def first(self, line: str) -> First | None:
-        """Return what a line of its output says of the first record."""
-
-    def check(self, run: Run) -> Verdict:
-        """Compare its answer with the right one."""
+LANE_KEY = b"lane"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +29,7 @@ class Evergreen:
     title: str
     store: str = "memory"
     without: str | None = None
-    settings: dict[str, object] = field(default_factory=dict)
+    most_events: int | None = None
 
     def missing(self) -> str | None:
         """Nothing: it is here."""
@@ -157,30 +91,29 @@ class Evergreen:
         )
 
 
-def _set_time(settings: Settings) -> None:
-    """Write what a tick at the start of the first month would have left in every lane."""
-    topic = changelog(settings.application, "lane")
+def lane_state() -> bytes:
+    """Return what a tick at the start of the first month would have left in a lane."""
     state = {"time": START_MS, "forget_before": START_MS - MAX_AGE_MS, "waited": 0}
-    value = fixed().codec("state-lane").encode(state)
-    producer = Producer({"bootstrap.servers": settings.bootstrap_servers})
+    return fixed().codec("state-lane").encode(state)
+
+
+def _set_time(settings: Settings) -> None:
+    producer = Producer({"bootstrap.servers": settings.bootstrap_servers, "log_level": 0})
     for lane in range(LANES):
-        producer.produce(topic, value, b"lane", lane)
+        producer.produce(changelog(settings.application, "lane"), lane_state(), LANE_KEY, lane)
     producer.flush()
 
 
-def remove(run: Run) -> None:
-    """Delete every topic of a run."""
-    admin = AdminClient({"bootstrap.servers": run.broker})
-    names = [name for name in admin.list_topics(timeout=TIMEOUT_SECONDS).topics if run.name in name]
-    if names:
-        for future in admin.delete_topics(names).values():
-            future.result()
-
-
-SYSTEMS: dict[str, System] = {
-    system.name: system
-    for system in (
-        Evergreen(name="evergreen", title="Evergreen, memory"),
-        Evergreen(name="evergreen-rocksdb", title="Evergreen, RocksDB", store="rocksdb"),
-    )
-}
+OURS = (
+    Evergreen(name="evergreen", title="Evergreen, memory"),
+    Evergreen(name="evergreen-rocksdb", title="Evergreen, RocksDB", store="rocksdb"),
+    Evergreen(name="evergreen-job", title="Evergreen, the yardstick's job alone, memory", without="ledger"),
+    Evergreen(
+        name="evergreen-job-rocksdb",
+        title="Evergreen, the yardstick's job alone, RocksDB",
+        without="ledger",
+        store="rocksdb",
+    ),
+    Evergreen(name="evergreen-plain", title="Evergreen without transactions, memory", without="transactions"),
+)
+SYSTEMS: dict[str, System] = {system.name: system for system in (*OURS, *PEERS)}

@@ -1,4 +1,124 @@
 """A worker with one thing left out, to measure what it costs: `python -m bench.worker --without ...`.
 
 Only bench/ has it: the shipped worker knows no such switch, and no deployment could ever want one.
+
+ledger        no ledger entry is written: what is left is the yardsticks' job alone
+transactions  the same batches, then the offsets, with nothing that holds them together: a crash between
+              the two charges the batch again
 """
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from streams import app
+from streams.agents import job
+from streams.domain.outputs import AccountBalance, LedgerEntry, Output
+from streams.lanes import lane, transport
+from streams.lanes.job import Batch, Fold, Store
+from streams.lanes.transaction import (
+    BATCH_BYTES,
+    REQUEST_BYTES,
+    RETRY_BACKOFF_MS,
+    Cluster,
+    KeyValue,
+    LaneProducer,
+    Offset,
+)
+
+
+class LedgerlessFold(job.BillingFold):
+    """The rules as they are; their ledger entries go nowhere."""
+
+    def _emit(self, output: Output | AccountBalance, batch: Batch) -> None:
+        if type(output) is not LedgerEntry:
+            super()._emit(output, batch)
+
+
+class LedgerlessJob(job.BillingJob):
+    """Opens such folds."""
+
+    def open(self, lane: int, stores: Mapping[str, Store]) -> Fold:
+        """Return the fold of a lane over its restored stores."""
+        return LedgerlessFold(self, lane, stores)
+
+
+class CommittingReach(transport.ConsumerReach):
+    """Lets a lane's producer commit offsets as a member of the group does."""
+
+    commit: Callable[[Mapping[TopicPartition, Offset]], Any]
+
+    def __init__(self, consumer: transport.Consumer, inputs: Any) -> None:
+        super().__init__(consumer, inputs)
+        thread = consumer._thread
+
+        async def commit(offsets: Mapping[TopicPartition, Offset]) -> None:
+            await thread.call_thread(thread._ensure_consumer().commit, offsets)
+
+        CommittingReach.commit = staticmethod(commit)
+
+
+class PlainProducer(LaneProducer):
+    """Writes one lane's batches, awaits every delivery, and only then commits: at-least-once."""
+
+    def __init__(self, cluster: Cluster, lane: int) -> None:
+        super().__init__(cluster, lane)
+        self._servers = cluster.bootstrap_servers
+        self._number = lane
+
+    async def open(self) -> None:
+        """Connect; nobody is fenced."""
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._servers,
+            enable_idempotence=True,
+            acks="all",
+            compression_type="lz4",
+            max_batch_size=BATCH_BYTES,
+            max_request_size=REQUEST_BYTES,
+            retry_backoff_ms=RETRY_BACKOFF_MS,
+        )
+        await self._producer.start()
+
+    async def commit(
+        self, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, Offset]
+    ) -> dict[str, int]:
+        """Write all records by topic, then the offsets."""
+        producer = self._producer
+        assert producer is not None, "commit on a lane that is not open"
+        deliveries = []
+        for topic, records in writes.items():
+            for batch in self._batches(producer, records):
+                count = batch.record_count()
+                sent = await producer.send_batch(batch, topic, partition=self._number)
+                deliveries.append((topic, count, sent))
+        written: dict[str, int] = {}
+        for topic, count, delivery in deliveries:
+            written[topic] = max(written.get(topic, 0), (await delivery).offset + count)
+        if offsets:
+            places = {TopicPartition(topic, self._number): offset for topic, offset in offsets.items()}
+            await CommittingReach.commit(places)
+        return written
+
+
+def leave_out(what: str) -> None:
+    """Put the worker of this process together without something."""
+    if what == "ledger":
+        app.BillingJob = LedgerlessJob  # type: ignore[attr-defined]
+    else:
+        lane.LaneProducer = PlainProducer  # type: ignore[attr-defined]
+        transport.ConsumerReach = CommittingReach  # type: ignore[misc]
+
+
+def main() -> int:
+    """Run a worker once."""
+    p = argparse.ArgumentParser(prog="python -m bench.worker", description=__doc__)
+    p.add_argument("--without", choices=("ledger", "transactions"), required=True)
+    leave_out(p.parse_args().without)
+    return app.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

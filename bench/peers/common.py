@@ -1,9 +1,11 @@
 """What every Python peer shares: constants, prices, schemas, wire format."""
 
+import argparse
 import io
 import json
 import os
 import struct
+import sys
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -35,6 +37,15 @@ Record = dict[str, Any]
 
 _SCHEMAS = Path(__file__).parent / "schemas"
 _months: dict[int, str] = {}
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the runner tells a peer; all names of topics are full ones."""
+    p = argparse.ArgumentParser()
+    for name in ("--group", "--usage", "--payments", "--commands", "--changelog", "--state-dir"):
+        p.add_argument(name, required=True)
+    p.add_argument("--commit-s", type=float, default=1.0)
+    return p.parse_args()
 
 
 def schema(name: str, logical: bool = True) -> Any:
@@ -76,7 +87,7 @@ def month_of(ms: int) -> str:
 def say_first_data() -> None:
     """Tell the runner that the first record is here: wall clock and CPU used so far by this process."""
     line = {"event": "first_data", "ms": time.time() * 1000, "cpu_s": time.process_time()}
-    print(json.dumps(line), flush=True)
+    print(json.dumps(line), file=sys.__stdout__, flush=True)  # Faust puts a logger in place of sys.stdout
 
 
 def _plain(node: Any) -> Any:
