@@ -3,10 +3,11 @@
 
 UV := $(shell command -v uv 2>/dev/null || echo .evergreen/uv/bin/uv)
 RUN := $(UV) run --frozen
+BENCH := UV=$(UV) $(RUN) --group bench python -m bench
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format test faults
+.PHONY: help setup demo check format test faults bench
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +34,13 @@ format: setup ## format the code and sort its imports
 
 test: check ## everything, on a real Kafka: minutes; this is CI
 	@$(RUN) pytest tests --ignore tests/unit
+
+bench: setup ## beside Kafka Streams, Quix, stock Faust, raw loops: under 15 minutes (FULL=1: larger too)
+	@$(BENCH) --page $(OPTIONS)
+ifdef FULL
+	@$(BENCH) --page --events 2000000 $(OPTIONS)
+	@$(BENCH) --page --skew zipf $(OPTIONS)
+endif
 
 faults: setup ## kill, freeze and rescale workers under load, and check every cent
 	@$(RUN) pytest tests/faults
