@@ -1,0 +1,34 @@
+"""What an event costs in the lanes, as a ratio to the raw loop in the same process: no absolute time."""
+
+import gc
+import time
+from collections.abc import Callable
+
+from bench.workload import Shape
+from tests.bench.folding import Folding, RawLoop
+
+SHAPE = Shape(events=20_000, accounts=1_000)
+ROUNDS = 3
+MOST = 15.0
+"""Times the raw loop's cost: its bare rule, against the whole pipeline between fetch and send."""
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    gc.collect()
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def test_an_event_costs_no_more_than_so_many_times_the_raw_loop():
+    ours, raw = [], []
+    for _ in range(ROUNDS):  # in turn, and the least of each: whatever disturbs the machine only adds
+        folding, loop = Folding(shape=SHAPE), RawLoop(SHAPE)
+        fetches = folding.fetches
+        ours.append(cpu_seconds(lambda: folding.fold(fetches)))  # noqa: B023 - called at once
+        raw.append(cpu_seconds(loop.fold))
+
+    ratio = min(ours) / min(raw)
+    assert len(folding.outputs("ledger-entries")) > SHAPE.events
+    assert ratio < MOST, f"an event costs {ratio:.1f} times what it costs in the raw loop, at most {MOST}"
+    print(f"an event costs {ratio:.1f} times what it costs in the raw loop")
