@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from streams import app
 from streams.agents import job
-from streams.domain.outputs import AccountBalance, LedgerEntry, Output
+from streams.domain.outputs import LedgerEntry
 from streams.lanes import lane, transport
 from streams.lanes.job import Batch, Fold, Store
 from streams.lanes.transaction import (
@@ -33,9 +33,10 @@ from streams.lanes.transaction import (
 class LedgerlessFold(job.BillingFold):
     """The rules as they are; their ledger entries go nowhere."""
 
-    def _emit(self, output: Output | AccountBalance, batch: Batch) -> None:
-        if type(output) is not LedgerEntry:
-            super()._emit(output, batch)
+    def _drain(self, batch: Batch) -> None:
+        said = self._book.outputs
+        said[:] = [output for output in said if type(output) is not LedgerEntry]
+        super()._drain(batch)
 
 
 class LedgerlessJob(job.BillingJob):

@@ -9,7 +9,7 @@ from tests.bench.folding import Folding, RawLoop
 
 SHAPE = Shape(events=20_000, accounts=1_000)
 ROUNDS = 3
-MOST = 15.0
+MOST = 10.0
 """Times the raw loop's cost: its bare rule, against the whole pipeline between fetch and send."""
 
 
