@@ -38,8 +38,8 @@ test: check ## everything, on a real Kafka: minutes; this is CI
 bench: setup ## beside Kafka Streams, Quix, stock Faust, raw loops: under 15 minutes (FULL=1: larger too)
 	@$(BENCH) --page $(OPTIONS)
 ifdef FULL
-	@$(BENCH) --page --events 2000000 $(OPTIONS)
-	@$(BENCH) --page --skew zipf $(OPTIONS)
+	@$(BENCH) --page --only all --events 2000000 $(OPTIONS)
+	@$(BENCH) --page --only all --skew zipf $(OPTIONS)
 endif
 
 faults: setup ## kill, freeze and rescale workers under load, and check every cent

@@ -22,7 +22,7 @@ from bench.figures import Line, figures
 from bench.inputs import Inputs, Told, prepared
 from bench.running import Care, RunError, measure
 from bench.system import System
-from bench.systems import SYSTEMS
+from bench.systems import SELDOM, SYSTEMS
 from bench.versions import versions
 from bench.workload import Shape
 
@@ -140,15 +140,17 @@ def _options() -> argparse.Namespace:
     p.add_argument(
         "--only",
         type=lambda text: text.split(","),
-        default=list(SYSTEMS),
+        default=[name for name in SYSTEMS if name not in SELDOM],
         metavar="SYSTEM,...",
-        help=f"of {', '.join(SYSTEMS)}",
+        help=f"'all', or of {', '.join(SYSTEMS)}; by default all but {', '.join(SELDOM)}",
     )
     p.add_argument("--limit-seconds", type=float, default=600, help="when a run is given up")
     p.add_argument("--quiet-seconds", type=float, default=10, help="longest wait for a quiet machine")
     p.add_argument("--keep", action="store_true", help="leave topics and files of the runs")
     p.add_argument("--page", action="store_true", help=f"put the figures into {page.PAGE}")
     options = p.parse_args()
+    if options.only == ["all"]:
+        options.only = list(SYSTEMS)
     if unknown := [name for name in options.only if name not in SYSTEMS]:
         p.error(f"no system {unknown[0]!r}; there are {', '.join(SYSTEMS)}")
     return options

@@ -53,7 +53,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert set(PAGES) - reached == set()
 
 
-@pytest.mark.parametrize("picture", sorted((ROOT / "docs").glob("*.svg")), ids=named)
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs").rglob("*.svg")), ids=named)
 def test_every_picture_is_well_formed_brings_its_own_ground_and_says_what_it_shows(picture: Path) -> None:
     svg = "{http://www.w3.org/2000/svg}"
 
