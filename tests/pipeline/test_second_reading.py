@@ -1,4 +1,4 @@
-"""EVERGREEN_OUTPUT_PREFIX: another reading of some inputs, which leaves the deployment they are of as it is."""
+"""EVERGREEN_OUTPUT_PREFIX: another reading of inputs, which leaves the deployment they are of as it is."""
 
 import os
 
