@@ -1,9 +1,11 @@
 """This pipeline as a system: the worker as shipped, and with one thing left out; and all systems by name."""
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from confluent_kafka import Producer
 
@@ -60,7 +62,7 @@ class Evergreen:
             "EVERGREEN_LOG_FORMAT": "json",
             "EVERGREEN_LOG_LEVEL": "info",
         }
-        return [sys.executable, "-m", *command], environment
+        return [worker_python(), "-m", *command], environment | _only_bench_from_here(run)
 
     def first(self, line: str) -> First | None:
         """A lane that opens has read nothing yet: a little early, never late."""
@@ -89,6 +91,21 @@ class Evergreen:
             store=self.store,
             state_dir=str(run.directory),
         )
+
+
+def worker_python() -> str:
+    """Return the Python of the worker: the one of `make fast`, where it was given, else this one."""
+    return os.environ.get("BENCH_WORKER_PYTHON") or sys.executable
+
+
+def _only_bench_from_here(run: Run) -> dict[str, str]:
+    """Have the worker import what its own Python has installed, and from this checkout bench/ alone."""
+    if worker_python() == sys.executable:
+        return {}
+    place = run.directory / "path"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "bench").symlink_to(Path(__file__).parent.resolve())
+    return {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(place.resolve())}
 
 
 def lane_state() -> bytes:

@@ -10,15 +10,14 @@ transactions  the same batches, then the offsets, with nothing that holds them t
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from streams import app
-from streams.agents import job
-from streams.domain.outputs import LedgerEntry
+from streams.agents.job import BillingJob
 from streams.lanes import lane, transport
-from streams.lanes.job import Batch, Fold, Store
 from streams.lanes.transaction import (
     BATCH_BYTES,
     REQUEST_BYTES,
@@ -29,22 +28,7 @@ from streams.lanes.transaction import (
     Offset,
 )
 
-
-class LedgerlessFold(job.BillingFold):
-    """The rules as they are; their ledger entries go nowhere."""
-
-    def _drain(self, batch: Batch) -> None:
-        said = self._book.outputs
-        said[:] = [output for output in said if type(output) is not LedgerEntry]
-        super()._drain(batch)
-
-
-class LedgerlessJob(job.BillingJob):
-    """Opens such folds."""
-
-    def open(self, lane: int, stores: Mapping[str, Store]) -> Fold:
-        """Return the fold of a lane over its restored stores."""
-        return LedgerlessFold(self, lane, stores)
+LEDGERLESS_JOB = partial(BillingJob, ledger=False)
 
 
 class CommittingReach(transport.ConsumerReach):
@@ -107,7 +91,7 @@ class PlainProducer(LaneProducer):
 def leave_out(what: str) -> None:
     """Put the worker of this process together without something."""
     if what == "ledger":
-        app.BillingJob = LedgerlessJob  # type: ignore[attr-defined]
+        app.BillingJob = LEDGERLESS_JOB  # type: ignore[assignment,attr-defined]
     else:
         lane.LaneProducer = PlainProducer  # type: ignore[attr-defined]
         transport.ConsumerReach = CommittingReach  # type: ignore[misc]

@@ -46,7 +46,11 @@ _APPLIED = Outcome.APPLIED  # an enum's attribute is slow to reach
 class BillingJob:
     """Opens the books."""
 
-    def __init__(self, settings: Settings, policy: Policy, schemas: Schemas, *, worker: str) -> None:
+    def __init__(
+        self, settings: Settings, policy: Policy, schemas: Schemas, *, worker: str, ledger: bool = True
+    ) -> None:
+        """`ledger` False leaves the ledger entries out: bench/ measures what they cost, nobody else may."""
+        self.ledger = ledger
         self.settings = settings
         self.policy = policy
         self.schemas = schemas
@@ -225,9 +229,11 @@ class BillingFold:
 
     def _drain(self, batch: Batch) -> None:
         """Encode what the rules put out, in order."""
-        said = self._book.outputs
+        said, has_ledger = self._book.outputs, self._job.ledger
         for output in said:
             if type(output) is LedgerEntry:  # the hot path
+                if not has_ledger:
+                    continue
                 value = self._encode_entry(outputs.ledger_entry(output))
                 batch.emit(self._ledger, output.account_id.encode(), value)
             else:

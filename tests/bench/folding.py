@@ -1,6 +1,6 @@
 """The benchmarks' workload through the lanes' real fold and through the raw loop's rule, without Kafka."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -42,12 +42,12 @@ class Folding:
     """One lane that has it all; `made` is every batch as it would be sent."""
 
     shape: Shape
-    job_type: type[BillingJob] = BillingJob
+    open_job: Callable[..., BillingJob] = BillingJob
     made: list[Batch] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.settings: Settings = deployment("127.0.0.1:1", "bench.").model_copy(update={"lanes": 1})
-        job = self.job_type(self.settings, policy(self.settings), fixed(), worker="bench")
+        job = self.open_job(self.settings, policy(self.settings), fixed(), worker="bench")
         self._stores = {table.name: table.store(MemorySpace()) for table in job.tables}
         self._stores["lane"].apply(LANE_KEY, lane_state())
         self._fold = job.open(0, self._stores)

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from bench import worker
 from bench.workload import Shape
 from streams import app
+from streams.agents.job import BillingJob
 from streams.lanes import lane, transport
 from streams.topics import ALL, JOURNAL, LEDGER
 from tests.bench.folding import Folding
@@ -15,14 +17,14 @@ from tests.bench.folding import Folding
 SHAPE = Shape(events=2_000, accounts=50)
 
 
-def folded(**more: type) -> Folding:
+def folded(**more: Callable[..., BillingJob]) -> Folding:
     folding = Folding(shape=SHAPE, **more)
     folding.fold(folding.fetches)
     return folding
 
 
 def test_without_the_ledger_everything_else_is_the_same_to_the_byte():
-    whole, job_alone = folded(), folded(job_type=worker.LedgerlessJob)
+    whole, job_alone = folded(), folded(open_job=worker.LEDGERLESS_JOB)
 
     assert whole.outputs(LEDGER.name)
     assert not job_alone.outputs(LEDGER.name)
@@ -53,5 +55,6 @@ def test_what_is_left_out_is_what_a_worker_is_put_together_of(monkeypatch: pytes
         worker.leave_out(what)
 
     after = [getattr(*place) for place in places]
-    assert after == [worker.LedgerlessJob, worker.PlainProducer, worker.CommittingReach]
-    assert all(issubclass(new, old) for new, old in zip(after, before, strict=True))
+    assert after == [worker.LEDGERLESS_JOB, worker.PlainProducer, worker.CommittingReach]
+    assert worker.LEDGERLESS_JOB.func is before[0]
+    assert all(issubclass(new, old) for new, old in zip(after[1:], before[1:], strict=True))
