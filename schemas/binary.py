@@ -73,15 +73,23 @@ class Reader:
         return self.data[at:end]
 
 
+_LOW: Final = (1 << 14) - 1
+_MORE: Final[list[bytes]] = [bytes((n & 127 | 128, n >> 7 | 128)) for n in range(_LOW + 1)]
+"""14 bits as two bytes that others follow."""
+_LAST: Final[list[bytes]] = [
+    bytes((n,)) if n < 128 else bytes((n & 127 | 128, n >> 7)) for n in range(_LOW + 1)
+]
+"""At most 14 bits as the last one or two bytes."""
+
+
 def number(value: int) -> bytes:
     """Return a number in zigzag form with variable length."""
     left = value << 1 if value >= 0 else ~(value << 1)
-    made: list[int] = []
-    while left > 127:
-        made.append(left & 127 | 128)
-        left >>= 7
-    made.append(left)
-    return bytes(made)
+    made = b""
+    while left > _LOW:
+        made += _MORE[left & _LOW]
+        left >>= 14
+    return made + _LAST[left]
 
 
 _NUMBERS: Final[list[bytes]] = [number(value) for value in range(SHORT)]
@@ -305,7 +313,7 @@ class Table(Kind):
 
 
 class Fields(Kind):
-    """A record, as a dict."""
+    """A record, as a dict; to be written, also as a tuple of its values in the order of the schema."""
 
     def __init__(self, name: str, defaults: Mapping[str, Any]) -> None:
         """`defaults` as Python values. The fields come after, since they may lead back to this record."""
@@ -319,8 +327,16 @@ class Fields(Kind):
 
     def write(self, value: Any, out: list[bytes]) -> None:
         """Append a record; a field that is left out must have a default, one that is unknown is refused."""
+        if isinstance(value, tuple):  # where each event counts: no dict is made, and no name looked up
+            if len(value) != len(self._fields):
+                raise ValueError(f"{self._name} has {len(self._fields)} fields, not {len(value)}")
+            at = 0
+            for _, kind in self._fields:
+                kind.write(value[at], out)
+                at += 1  # noqa: SIM113 - enumerate() would be slower where this is compiled
+            return
         if not isinstance(value, dict):
-            raise TypeError(f"a record is a dict, not {value!r}")
+            raise TypeError(f"a record is a dict or a tuple, not {value!r}")
         record: dict[str, Any] = value
         left_out = 0
         for name, kind in self._fields:

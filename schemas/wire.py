@@ -68,8 +68,11 @@ class Codec:
         self._kind = kind_of(definition, {})
         self._older = None if written_as is None else Older(written_as, definition)
 
-    def encode(self, record: Mapping[str, Any]) -> bytes:
-        """Return the wire bytes of a record; raises ValueError, TypeError or OverflowError on a misfit."""
+    def encode(self, record: Mapping[str, Any] | tuple[Any, ...]) -> bytes:
+        """Return the wire bytes of a record, or of its values in the order of the schema.
+
+        Raises ValueError, TypeError or OverflowError on one that does not fit.
+        """
         out = [self.header]
         self._kind.write(record, out)
         return b"".join(out)

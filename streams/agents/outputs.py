@@ -19,6 +19,8 @@ from streams.domain.outputs import (
 from streams.domain.periods import label
 
 Record = dict[str, Any]
+Values = tuple[Any, ...]
+"""A record's values in the order of its schema."""
 
 
 class Outgoing(NamedTuple):
@@ -29,7 +31,7 @@ class Outgoing(NamedTuple):
     key: str | None
     """An account id (UTF-8 on the wire); None: no key, and the record goes to the lane's own partition."""
     record_type: str
-    record: Record
+    record: Record | Values
 
 
 def record_of(output: Output | AccountBalance) -> Outgoing:
@@ -62,31 +64,31 @@ def record_of(output: Output | AccountBalance) -> Outgoing:
             assert_never(output)
 
 
-def ledger_entry(e: LedgerEntry) -> Record:
-    """Return a LedgerEntry's record: one expression, for its cost."""
-    return {
-        "account_id": e.account_id,
-        "number": e.number,
-        "kind": e.kind,
-        "amount": e.amount,
-        "balance_after": e.balance_after,
-        "currency": e.currency,
-        "period": label(e.period),
-        "month": label(e.month),
-        "occurred_at": e.occurred_at,
-        "booked_at": e.booked_at,
-        "source": e.source,
-        "event_id": e.event_id,
-        "meter": e.meter,
-        "quantity": e.quantity,
-        "price_version": e.price_version,
-        "tax_rate": e.tax_rate,
-        "payment_id": e.payment_id,
-        "reference": e.reference,
-        "command_id": e.command_id,
-        "adjustment_id": e.adjustment_id,
-        "reason": e.reason,
-    }
+def ledger_entry(e: LedgerEntry) -> Values:
+    """Return a LedgerEntry's values in the order of its schema: one is made for each usage event."""
+    return (
+        e.account_id,
+        e.number,
+        e.kind,
+        e.amount,
+        e.balance_after,
+        e.currency,
+        label(e.period),
+        label(e.month),
+        e.occurred_at,
+        e.booked_at,
+        e.source,
+        e.event_id,
+        e.meter,
+        e.quantity,
+        e.price_version,
+        e.tax_rate,
+        e.payment_id,
+        e.reference,
+        e.command_id,
+        e.adjustment_id,
+        e.reason,
+    )
 
 
 def account_balance(b: AccountBalance) -> Record:

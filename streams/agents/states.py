@@ -17,6 +17,7 @@ from streams.domain.account import (
     Payment,
     Pending,
     Period,
+    RowKey,
     Taken,
     TopUp,
     Waiting,
@@ -35,6 +36,8 @@ from streams.domain.periods import ZoneFrom
 from streams.domain.reasons import InvariantBroken
 
 Record = dict[str, Any]
+Values = tuple[Any, ...]
+"""A record's values in the order of its schema."""
 
 
 def account_record(a: Account) -> Record:
@@ -66,36 +69,30 @@ def account_record(a: Account) -> Record:
         "told_status": a.told_status.value,
         "mail_at": a.mail_at,
         "periods": [_period_record(month, period) for month, period in a.periods.items()],
-        "rows": [
-            {
-                "month": month,
-                "meter": meter,
-                "version": version,
-                "rate": rate,
-                "number": r.number,
-                "quantity": r.quantity,
-                "amount": r.amount,
-                "tax": r.tax,
-                "charges": r.charges,
-                "invoiced_quantity": r.invoiced_quantity,
-                "invoiced_amount": r.invoiced_amount,
-                "invoiced_tax": r.invoiced_tax,
-                "parts": [
-                    {
-                        "invoice": part.invoice,
-                        "period": part.period,
-                        "quantity": part.quantity,
-                        "amount": part.amount,
-                        "tax": part.tax,
-                    }
-                    for part in r.parts
-                ],
-            }
-            for (month, meter, version, rate), r in a.rows.items()
-        ],
+        "rows": [_row(key, row) for key, row in a.rows.items()],
         "rows_made": a.rows_made,
         "top_up": _top_up_record(a.top_up),
     }
+
+
+def _row(key: RowKey, row: MonthRow) -> Values:
+    """Return a month's row in the order of its schema: an account has ten or more, encoded at each commit."""
+    month, meter, version, rate = key
+    return (
+        month,
+        meter,
+        version,
+        rate,
+        row.number,
+        row.quantity,
+        row.amount,
+        row.tax,
+        row.charges,
+        row.invoiced_quantity,
+        row.invoiced_amount,
+        row.invoiced_tax,
+        [(p.invoice, p.period, p.quantity, p.amount, p.tax) for p in row.parts] if row.parts else row.parts,
+    )
 
 
 def account_of(r: Record) -> Account:
