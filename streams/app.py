@@ -21,7 +21,7 @@ from streams.agents.observe import WorkerObserver
 from streams.domain import book
 from streams.domain.book import Policy
 from streams.domain.outputs import Party
-from streams.lanes import plain_records
+from streams.lanes import client
 from streams.lanes.app import LanesApp, View
 from streams.lanes.lane import Pace
 from streams.lanes.spaces import Keeper, MemoryKeeper, OpenKeeper, Slot
@@ -61,7 +61,7 @@ def run() -> int:
         print(f"evergreen: {e}", file=sys.stderr)
         return CONFIG_EXIT
     gc.set_threshold(*COLLECT_AFTER)
-    plain_records.install()
+    client.tune()
     if uvloop is not None:
         uvloop.install()
     name = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"

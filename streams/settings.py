@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     """How long a dead worker's open transaction may hold readers back."""
     gather_seconds: float = Field(default=0.5, ge=0, le=5)
     """How long a lane that is behind gathers records before it commits."""
-    batch_records: int = Field(default=20_000, ge=1, le=1_000_000)
+    batch_records: int = Field(default=50_000, ge=1, le=1_000_000)
     """Most records of one commit."""
     http_port: int = Field(default=0, ge=0, le=65535)
     """/metrics and /health of a worker on loopback; 0: any free port, told in the log."""
