@@ -42,6 +42,8 @@ def decide_payment(lane: Lane, place: Place, content: Content) -> None:
         place, content["account_id"], kind, amount, content["occurred_at"], content, lane.tally.commit
     )
     if name_of(money) in lane.seen_money:
+        if kind == "payment" and account is not None:
+            _hear(lane, content)  # a webhook that names no command came first
         return lane.duplicate()
     lane.seen_money[name_of(money)] = money
     if account is None:

@@ -56,10 +56,16 @@ def of_entries(account: Account | None, entries: list[Entry]) -> list[Part]:
 
 
 def of_invoice(account: Account | None, invoice: Content) -> Part:
-    """Return the part that an invoice is about: after a close it begins at that moment."""
-    period = periods.index_of(invoice["period"])
+    """Return the part that an invoice is about: after a close it begins at that moment.
+
+    A part may be one instant: a close at the first moment of a month, or a second close at the same tick.
+    """
+    period, start, end = periods.index_of(invoice["period"]), invoice["period_start"], invoice["period_end"]
     cuts = [cut for cut in (account.cuts if account is not None else []) if cut.period == period]
-    return Part(period, sum(cut.time <= invoice["period_start"] for cut in cuts))
+    if account is not None and start == end:
+        earlier = sum(cut.time < start for cut in cuts)
+        return Part(period, earlier + (start > account.zones.start(period)))
+    return Part(period, sum(cut.time <= start for cut in cuts))
 
 
 def bounds(account: Account, part: Part) -> tuple[int, int]:

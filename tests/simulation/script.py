@@ -259,14 +259,15 @@ class Author:
             content = random.choice(self.paid)
             self.put(names.PAYMENTS.name, content["account_id"], content, TOGETHER)
             return
-        self.pay(account, f"p{random.randrange(8)}", "succeeded" if random.random() < 0.9 else "failed",
+        self.pay(account, f"{account}-p{random.randrange(8)}", "succeeded" if random.random() < 0.9 else "failed",
                  random.choice(AMOUNTS))
 
     def follow(self) -> None:
         """Refund, dispute, win or return a payment that may not have come yet."""
         random = self.random
         known = [p for p in self.paid if p["kind"] == "succeeded"]
-        account, payment, most = random.choice(self.accounts), f"p{random.randrange(8)}", 1_000
+        account, most = random.choice(self.accounts), 1_000
+        payment = f"{account}-p{random.randrange(8)}"
         if known and random.random() < 0.7:
             paid = random.choice(known)
             account, payment, most = paid["account_id"], paid["payment_id"], paid["amount_minor"]
