@@ -34,11 +34,11 @@ async def committed_offsets(cluster: Cluster, lane: int, inputs: tuple[str, ...]
     try:
         partitions = [TopicPartition(topic, lane) for topic in inputs]
         consumer.assign(partitions)
+        noted = {partition: await consumer.committed(partition) for partition in partitions}
         starts = await consumer.beginning_offsets(partitions)
-        ends = await consumer.end_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)  # after the offsets: another owner may commit meanwhile
         offsets: OffsetMap = {}
-        for partition in partitions:
-            committed = await consumer.committed(partition)
+        for partition, committed in noted.items():
             if committed is None:
                 committed = starts[partition]
             elif not starts[partition] <= committed <= ends[partition]:
