@@ -121,6 +121,8 @@ class Lane:
     """Offset after the last that was folded, by input topic."""
     tally: Tally = field(default_factory=lambda: Tally(Place("lane-journal", 0, 0), 0))
     tallies: list[Tally] = field(default_factory=list)
+    perhaps_later: Counter[str] = field(default_factory=Counter)
+    """What was read with the last tick and settled at its time: by the tick, or in a commit after it."""
 
     @property
     def grace_ms(self) -> int:
@@ -164,6 +166,7 @@ class Lane:
         if item.commit == self.tally.commit:  # counted as waited and settled, or only as what it became
             self.tally.fixed["waiting"] -= 1
             self.tally.extra.update(("waiting", final, f"settled_{final}"))
+            self.perhaps_later[f"settled_{final}"] += 1
         else:
             self.tally.fixed[f"settled_{final}"] += 1
         if reasons:

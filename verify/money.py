@@ -146,13 +146,18 @@ def retry(lane: Lane, money: Money, *, at_tick: bool) -> bool:
     else:
         reasons = book(lane, account, money)
     if reasons is None:
-        if not at_tick:
+        if not at_tick or _comes_later(lane, money):
             return False
         reasons = ("unknown_event",)
     if reasons:
         del lane.seen_money[name_of(money)]
     lane.settled(money, *reasons)
     return True
+
+
+def _comes_later(lane: Lane, money: Money) -> bool:
+    """Return whether the outputs say that a reversal was booked after all: it came once the tick was read."""
+    return lane.settled_at(money) is not None and not lane.saw_dead(money.place, "unknown_event")
 
 
 def _cannot_open(lane: Lane, money: Money) -> str:
@@ -209,7 +214,8 @@ def _exceeds(lane: Lane, account: Account, money: Money) -> bool:
         return more and lane.saw_dead(money.place, "refund_exceeds_payment")
     taken = {key: n for key, n in account.taken.items() if key[1] == payment_id}
     total = sum(-n if key[0] == "dispute_won" else n for key, n in taken.items())
-    alike = sum(n for key, n in taken.items() if key[0] == money.kind)
+    won = "dispute_won" if money.kind == "dispute" else ""  # what was won back can be disputed again
+    alike = sum(-n if key[0] == won else n for key, n in taken.items() if key[0] in {money.kind, won})
     paid = account.paid[payment_id]
     if alike + amount > paid:
         return True

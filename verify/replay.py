@@ -3,6 +3,7 @@
 The journal gives the order only; what each record became is decided here and compared elsewhere.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from schemas.wire import Record as Content
@@ -38,7 +39,7 @@ def replay(topics: Topics, books: Books, settings: Settings) -> list[Lane]:
 
 
 def _fold_commit(lane: Lane, topics: Topics, found: Found, commit: int) -> None:
-    lane.tally = Tally(found.place, commit)
+    lane.tally = Tally(found.place, commit, extra=Counter(lane.perhaps_later))
     lane.tallies.append(lane.tally)
     runs, told = found.content["runs"], found.content["tick"]
     tick_runs = [at for at, run in enumerate(runs) if run["topic"] == names.TICKS.name]
@@ -194,6 +195,7 @@ def _decide_tick(lane: Lane, place: Place, record: Record, content: Content) -> 
 
 
 def _act_on_tick(lane: Lane, time: int) -> None:
+    lane.perhaps_later.clear()
     lane.pass_time(time)
     lane.tally.ticks.append(time)
     _settle_what_waits(lane)  # with the periods and ids of the time before

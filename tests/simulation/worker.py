@@ -353,6 +353,7 @@ class Worker(Process):
         while True:
             self.consumer.flow(False)
             self._app.consumer_generation_id += 1
+            self.consumer.paused.clear()  # as Faust does when partitions are revoked
             await self._lanes.on_partitions_revoked(self._held)
             await self.point("join:before")
             lanes = await membership.join(self)

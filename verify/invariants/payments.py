@@ -66,6 +66,8 @@ def _entries_by_name(evidence: Evidence, result: Check) -> dict[Name, Entry]:
                 continue
             result.looked_at("refunds, disputes and returns")
             taken[entry.kind, payment_id] += abs(entry.amount)
+            if entry.kind == "dispute_won":  # what was won back can be disputed again
+                taken["dispute", payment_id] -= abs(entry.amount)
             if first is not entry:
                 _fail_twice(entry, first.place, result)
             elif taken[entry.kind, payment_id] > paid.get(payment_id, 0) and account_id not in evidence.cut:
