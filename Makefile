@@ -8,7 +8,7 @@ BENCH := UV=$(UV) BENCH_WORKER_PYTHON=$(FAST)/env/bin/python $(RUN) --group benc
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format test faults fast bench
+.PHONY: help setup demo check format test faults fast bench simulate mutants
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,3 +55,9 @@ endif
 
 faults: setup ## kill, freeze and rescale workers under load, and check every cent
 	@$(RUN) pytest tests/faults
+
+simulate: setup ## play SEEDS=2000 histories without a broker, each hurt at random; SEED=7 tells one
+	@$(RUN) python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000))
+
+mutants: setup ## plant bugs into the engine and the rules, and see each caught by a simulated history
+	@$(RUN) python -m tests.simulation --mutants

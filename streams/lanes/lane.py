@@ -191,6 +191,7 @@ class Lane:
         self._fold = self._job.open(self.number, self._stores)
         self._folded = dict(committed)
         self._expected = dict(committed)
+        self._noted = committed.get(self._job.barrier_topic or "", 0) > 0  # if in doubt, as left unfinished
         lead = await self._reach.ends(self.number, self._job.leading)
         self._lead = {} if _reached(committed, lead) else lead
         self._ready = True
@@ -240,7 +241,7 @@ class Lane:
         batch = Batch()
         oldest = await self._fold_queue(batch)
         self._act_on_barriers(batch)
-        if not (batch.runs or batch.outputs or batch.writes):
+        if not (batch.runs or batch.outputs or batch.writes or self._working is not self._noted):
             return
         self._fold.seal(batch)
         folded = time.perf_counter()

@@ -70,9 +70,9 @@ class Partition:
         """The last stable offset: what read_committed can reach."""
         return min(self._open.values(), default=self.end)
 
-    def read(self, position: int, most: int) -> tuple[list[Record], int]:
-        """Return committed records from a position on, and where to read on."""
-        stable = self.stable
+    def read(self, position: int, most: int, *, uncommitted: bool = False) -> tuple[list[Record], int]:
+        """Return records from a position on, and where to read on; committed ones unless told otherwise."""
+        stable = self.end if uncommitted else self.stable
         found: list[Record] = []
         at = bisect_left(self.records, position, key=_offset)
         while at < len(self.records):
@@ -82,7 +82,7 @@ class Partition:
             if len(found) >= most:
                 return found, record.offset
             of = self._of[at]
-            if of is None or of.ended:
+            if of is None or of.ended or uncommitted:
                 found.append(record)
             at += 1
         return found, max(position, stable)

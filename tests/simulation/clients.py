@@ -162,9 +162,12 @@ class Producer:
 class Reader:
     """AIOKafkaConsumer without a group's assignment: for committed offsets and for restores."""
 
-    def __init__(self, *, bootstrap_servers: str, **_: Any) -> None:
+    def __init__(
+        self, *, bootstrap_servers: str, isolation_level: str = "read_uncommitted", **_: Any
+    ) -> None:
         self._process = Process.named(bootstrap_servers)
         self._broker = self._process.broker
+        self._uncommitted = isolation_level != "read_committed"
         self._positions: dict[TopicPartition, int] = {}
 
     async def start(self) -> None:
@@ -182,11 +185,13 @@ class Reader:
         return dict.fromkeys(partitions, 0)
 
     async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return last stable offsets."""
-        asked = list(partitions)
-        return await ask(
-            self._process, "ends", lambda: {tp: self._broker.logs[tuple(tp)].stable for tp in asked}
-        )
+        """Return where logs end, as far as this reads."""
+        logs, asked, uncommitted = self._broker.logs, list(partitions), self._uncommitted
+
+        def ends() -> dict[TopicPartition, int]:
+            return {tp: logs[tuple(tp)].end if uncommitted else logs[tuple(tp)].stable for tp in asked}
+
+        return await ask(self._process, "ends", ends)
 
     async def committed(self, partition: TopicPartition) -> int | None:
         """Return the group's next offset."""
@@ -214,7 +219,10 @@ class Reader:
 
         def read() -> dict[TopicPartition, tuple[list[Record], int]]:
             return {
-                tp: self._broker.logs[tuple(tp)].read(self._positions[tp], most) for tp in partitions
+                tp: self._broker.logs[tuple(tp)].read(
+                    self._positions[tp], most, uncommitted=self._uncommitted
+                )
+                for tp in partitions
             }
 
         found = await ask(self._process, "restore", read)

@@ -77,6 +77,8 @@ class Script:
     store: str
     gather_seconds: float
     batch_records: int
+    sweep_accounts: int
+    """Accounts that a tick wakes in one go."""
     tops_up: bool
     accounts: tuple[str, ...]
     steps: tuple[Step, ...]
@@ -138,6 +140,7 @@ class Author:
             store=random.choice(("memory", "rocksdb")),
             gather_seconds=random.choice((0.0, 0.05, 0.5)),
             batch_records=random.choice((1, 5, 500, 500)),
+            sweep_accounts=random.choice((1, 1, 500)),
             tops_up=self.tops_up,
             accounts=tuple(self.accounts),
             steps=tuple(steps),

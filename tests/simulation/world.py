@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.wire import fixed
 from streams import topics as names
+from streams.agents import job as job_module
 from streams.app import policy
 from streams.lanes import lane as lane_module
 from streams.lanes import restore as restore_module
@@ -329,6 +330,7 @@ class _seams:  # noqa: N801 - a context manager
             (spaces, "_opened", disks.open),
             (spaces, "WriteBatch", disk.Batch),
             (spaces, "shutil", SimpleNamespace(rmtree=disks.rmtree)),
+            (job_module, "SWEEP_ACCOUNTS", world.script.sweep_accounts),
             (restore_module, "AIOKafkaConsumer", clients.Reader),
             (transaction, "AIOKafkaProducer", clients.Producer),
         ]

@@ -1,0 +1,453 @@
+"""Bugs planted into the engine, the stores and the application of the lanes: each a plausible mistake.
+
+Where engine.md's table of holes has a number for it, the docstring says so.
+"""
+
+import asyncio
+
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+from aiokafka.errors import KafkaTimeoutError
+from pytest import MonkeyPatch
+
+
+
+from streams.agents.intake import Intake
+from streams.agents.job import BillingFold
+from streams.agents.seen import SeenShelf, SeenStore
+from streams.agents.shelves import Cabinet, ProfileShelf, WaitingShelf
+from streams.domain.reasons import Reason, Rejected
+from streams.lanes import lane as lane_module
+from streams.lanes import restore as restore_module
+
+from streams.lanes.job import Batch, Run, Store
+from streams.lanes.lane import BarrierQueue, Fetch, Lane
+from streams.lanes.spaces import RocksKeeper
+from streams.lanes.transaction import KeyValue, LaneProducer, Offset
+from tests.simulation import clients
+from tests.simulation.processes import Process
+
+Writes = Mapping[str, Iterable[KeyValue]]
+Offsets = Mapping[str, Offset]
+
+
+def offsets_apart_from_state(patch: MonkeyPatch) -> None:
+    """Hole 1: the offsets are committed in a transaction of their own, after the one with the state."""
+    commit = LaneProducer.commit
+
+    async def in_two(self: LaneProducer, writes: Writes, offsets: Offsets) -> dict[str, int]:
+        written = await commit(self, writes, {})
+        await commit(self, {}, offsets)
+        return written
+
+    patch.setattr(LaneProducer, "commit", in_two)
+
+
+def offsets_committed_early(patch: MonkeyPatch) -> None:
+    """Hole 2: the commit overtakes the writes that it covers."""
+    commit = LaneProducer.commit
+
+    async def in_two(self: LaneProducer, writes: Writes, offsets: Offsets) -> dict[str, int]:
+        await commit(self, {}, offsets)
+        return await commit(self, writes, {})
+
+    patch.setattr(LaneProducer, "commit", in_two)
+
+
+def a_lost_delivery_is_only_logged(patch: MonkeyPatch) -> None:
+    """Hole 2, its other half: one record batch in twenty is not delivered, and nobody stops."""
+    send = clients.Producer.send_batch
+    sent = [0]
+
+    async def lossy(self: clients.Producer, batch: clients.Batch, topic: str, *, partition: int) -> Any:
+        sent[0] += 1
+        if sent[0] % 20 == 0:
+            lost: asyncio.Future[clients.Delivered] = asyncio.get_running_loop().create_future()
+            lost.set_result(clients.Delivered(0))
+            return lost
+        return await send(self, batch, topic, partition=partition)
+
+    patch.setattr(clients.Producer, "send_batch", lossy)
+
+
+def nobody_is_fenced(patch: MonkeyPatch) -> None:
+    """Hole 3: each process has transactional ids of its own."""
+    start = clients.Producer.__init__
+
+    def alone(self: clients.Producer, *, bootstrap_servers: str, transactional_id: str, **more: Any) -> None:
+        start(
+            self,
+            bootstrap_servers=bootstrap_servers,
+            transactional_id=f"{transactional_id}-{bootstrap_servers}",
+            **more,
+        )
+
+    patch.setattr(clients.Producer, "__init__", alone)
+
+
+def the_commit_comes_mid_event(patch: MonkeyPatch) -> None:
+    """Hole 4: state is in the transaction, the offset of the last record is not."""
+
+    def offsets(right: Any, self: Lane, batch: Batch) -> dict[str, Offset]:
+        found: dict[str, Offset] = right(self, batch)
+        if batch.runs and batch.records > 1:
+            last = batch.runs[-1]
+            if last.topic != self._job.barrier_topic:
+                found[last.topic] = (last.start, "")
+        return found
+
+    _wrap(patch, Lane, "_offsets", offsets)
+
+
+def outputs_bypass_the_transaction(patch: MonkeyPatch) -> None:
+    """Hole 5: what nobody here consumes is sent outside the transaction."""
+    commit = LaneProducer.commit
+
+    async def around(self: LaneProducer, writes: Writes, offsets: Offsets) -> dict[str, int]:
+        process = Process.named(self._cluster.bootstrap_servers)
+        inside = {}
+        for topic, records in writes.items():
+            if topic in {"notifications", "invoices", "top-up-commands", "ledger-entries"}:
+                for key, value in records:
+                    process.world.append(topic, self._lane, key, value, process.world.now_ms())
+            else:
+                inside[topic] = records
+        return await commit(self, inside, offsets)
+
+    patch.setattr(LaneProducer, "commit", around)
+
+
+def restore_finds_an_empty_end(patch: MonkeyPatch) -> None:
+    """Hole 6: the end of the changelog is unknown, so that a lane starts from empty state."""
+
+    async def nothing(cluster: Any, lane: int, keeper: Any, tables: Any, committed: Any) -> tuple[dict[str, Store], int]:
+        return {name: table.store(keeper.space(name)) for name, table in tables.items()}, 0
+
+    patch.setattr(lane_module, "restore", nothing)
+
+
+def restore_stops_one_record_short(patch: MonkeyPatch) -> None:
+    """The restore ends before the last record of each changelog."""
+    read = restore_module._read
+
+    async def short(consumer: Any, keeper: Any, stores: Any, ends: Any) -> int:
+        last = {}
+        for tp, end in ends.items():
+            records = consumer._broker.logs[tuple(tp)].records
+            last[tp] = records[-1].offset if records and stores[tp][0] == "accounts" else end
+        return await read(consumer, keeper, stores, last)
+
+    patch.setattr(restore_module, "_read", short)
+
+
+def restore_reads_what_was_aborted(patch: MonkeyPatch) -> None:
+    """The restore does not read committed records only."""
+    start = clients.Reader.__init__
+    patch.setattr(
+        clients.Reader, "__init__", lambda self, **how: start(self, **{**how, "isolation_level": "any"})
+    )
+
+
+def restore_before_the_fence(patch: MonkeyPatch) -> None:
+    """The state is read before the previous owner is out."""
+    restore = lane_module.restore
+    opened = LaneProducer.open
+    held: dict[int, LaneProducer] = {}
+
+    async def later(self: LaneProducer) -> None:
+        held[self._lane] = self
+
+    async def first(cluster: Any, lane: int, *more: Any) -> Any:
+        found = await restore(cluster, lane, *more)
+        await opened(held.pop(lane))
+        return found
+
+    patch.setattr(LaneProducer, "open", later)
+    patch.setattr(lane_module, "restore", first)
+
+
+def offsets_before_the_fence(patch: MonkeyPatch) -> None:
+    """The committed offsets are read before the previous owner is out, the state after."""
+    committed = lane_module.committed_offsets
+    opened = LaneProducer.open
+    held: dict[int, LaneProducer] = {}
+
+    async def later(self: LaneProducer) -> None:
+        held[self._lane] = self
+
+    async def first(cluster: Any, lane: int, inputs: Any) -> Any:
+        found = await committed(cluster, lane, inputs)
+        await opened(held.pop(lane))
+        return found
+
+    patch.setattr(LaneProducer, "open", later)
+    patch.setattr(lane_module, "committed_offsets", first)
+
+
+def the_store_is_written_before_the_commit(patch: MonkeyPatch) -> None:
+    """Hole 7: values reach the local store before they are committed, with the positions they will have."""
+
+    async def commit(right: Any, self: Lane, batch: Batch) -> None:
+        assert self._keeper is not None
+        for name, values in batch.writes.items():
+            for key, value in values.items():
+                self._stores[name].apply(key, value)
+        self._keeper.flush({})
+        await right(self, batch)
+
+    _wrap_async(patch, Lane, "_commit", commit)
+
+
+def the_stores_position_is_written_first(patch: MonkeyPatch) -> None:
+    """Hole 7, its other half: a store's position and its values are two writes."""
+
+    def flush(right: Any, self: RocksKeeper, positions: Mapping[str, int]) -> None:
+        pending = [dict(space.pending) for space in self._spaces.values()]
+        for space in self._spaces.values():
+            space.pending.clear()
+        right(self, positions)
+        for space, values in zip(self._spaces.values(), pending, strict=True):
+            space.pending.update(values)
+        right(self, positions)
+
+    _wrap(patch, RocksKeeper, "flush", flush)
+
+
+def an_exception_skips_the_event(patch: MonkeyPatch) -> None:
+    """Hole 8: a record whose handling raises is passed over, and the offset goes on."""
+    calls = [0]
+
+    def take(right: Any, self: BillingFold, origin: Any, event: Any, batch: Batch) -> None:
+        calls[0] += 1
+        if calls[0] % 97 != 0:  # else it raised, and was skipped
+            right(self, origin, event, batch)
+
+    _wrap(patch, BillingFold, "_take", take)
+
+
+def a_codecs_exception_skips_the_record(patch: MonkeyPatch) -> None:
+    """Hole 9: what cannot be decoded leaves no dead letter."""
+
+    def take(right: Any, self: BillingFold, origin: Any, event: Any, batch: Batch) -> None:
+        wire = {Reason.TRUNCATED, Reason.UNDECODABLE, Reason.TRAILING_BYTES}
+        if isinstance(event, Rejected) and event.reason in wire:
+            self._counts["duplicate"] += 1
+            return
+        right(self, origin, event, batch)
+
+    _wrap(patch, BillingFold, "_take", take)
+
+
+def timers_have_no_catch_up(patch: MonkeyPatch) -> None:
+    """Hole 12: a sweep that a crash cut off is not gone on with."""
+
+    async def opened(right: Any, self: Lane) -> None:
+        await right(self)
+        self._working = False
+
+    _wrap_async(patch, Lane, "_open", opened)
+
+
+def dedupe_is_skipped_for_one_batch(patch: MonkeyPatch) -> None:
+    """The first batch after a restart does not ask for remembered ids."""
+    start = SeenShelf.__init__
+
+    def begun(self: Any, store: SeenStore) -> None:
+        start(self, store)
+        self.blind = True
+
+    def get(right: Any, self: Any, digest: bytes) -> bytes | None:
+        if self.blind:
+            added: bytes | None = self._added.get(digest)
+            return added
+        found: bytes | None = right(self, digest)
+        return found
+
+    def committed(right: Any, self: Any) -> None:
+        right(self)
+        self.blind = False
+
+    patch.setattr(SeenShelf, "__init__", begun)
+    _wrap(patch, SeenShelf, "get", get)
+    _wrap(patch, SeenShelf, "committed", committed)
+
+
+def a_barrier_does_not_wait(patch: MonkeyPatch) -> None:
+    """A tick is acted on as soon as it is read."""
+
+    def cover(right: Any, self: BarrierQueue, fetches: int, ends: Mapping[str, int]) -> None:
+        right(self, fetches, dict.fromkeys(ends, 0))
+
+    _wrap(patch, BarrierQueue, "cover", cover)
+
+
+def a_lost_fetch_is_not_noticed(patch: MonkeyPatch) -> None:
+    """A fetch that begins beyond what is expected is taken all the same."""
+
+    def deliver(right: Any, self: Lane, fetch: Fetch) -> None:
+        if self.wants(fetch):
+            fetch.start = min(fetch.start, self._expected[fetch.topic])
+        right(self, fetch)
+
+    _wrap(patch, Lane, "deliver", deliver)
+
+
+def a_fetch_is_folded_twice(patch: MonkeyPatch) -> None:
+    """What a lane has already is not dropped from a fetch that brings it again."""
+
+    def deliver(right: Any, self: Lane, fetch: Fetch) -> None:
+        if self.wants(fetch) and fetch.start < self._expected[fetch.topic]:
+            self._expected[fetch.topic] = fetch.start
+        right(self, fetch)
+
+    _wrap(patch, Lane, "deliver", deliver)
+
+
+def kept_lanes_do_not_seek(patch: MonkeyPatch) -> None:
+    """After a rebalance the consumer of a kept lane stays where the assignment put it."""
+    patch.setattr(Lane, "seek_again", lambda self: None)
+
+
+def a_commit_without_reply_is_written_again(patch: MonkeyPatch) -> None:
+    """A batch whose commit got no reply is written once more, in a new transaction."""
+    commit = LaneProducer.commit
+
+    async def again(self: LaneProducer, writes: Writes, offsets: Offsets) -> dict[str, int]:
+        kept = {topic: list(records) for topic, records in writes.items()}
+        try:
+            return await commit(self, kept, offsets)
+        except KafkaTimeoutError:
+            producer: Any = self._producer
+            producer._in_transaction = False
+            return await commit(self, kept, offsets)
+
+    patch.setattr(LaneProducer, "commit", again)
+
+
+def a_crowded_batch_is_cut_off(patch: MonkeyPatch) -> None:
+    """Of a topic's record batches in one commit only the first is written."""
+    batches = LaneProducer._batches
+
+    def first(producer: Any, records: Iterable[KeyValue]) -> Iterable[Any]:
+        return list(batches(producer, records))[:1]
+
+    patch.setattr(LaneProducer, "_batches", staticmethod(first))
+
+
+def the_journal_forgets_a_run(patch: MonkeyPatch) -> None:
+    """The journal tells the last run of a commit only."""
+
+    def journal(right: Any, self: BillingFold, batch: Batch) -> None:
+        runs: list[Run] = batch.runs
+        batch.runs = runs[-1:]
+        right(self, batch)
+        batch.runs = runs
+
+    _wrap(patch, BillingFold, "_journal", journal)
+
+
+def waiting_events_are_forgotten_at_a_restart(patch: MonkeyPatch) -> None:
+    """What waits is restored, but not looked at again."""
+    start = WaitingShelf.__init__
+
+    def forgetful(self: WaitingShelf, *how: Any) -> None:
+        start(self, *how)
+        self._rows.clear()
+        self._by_account.clear()
+        self._by_meter.clear()
+
+    patch.setattr(WaitingShelf, "__init__", forgetful)
+
+
+def ids_are_dropped_a_day_early(patch: MonkeyPatch) -> None:
+    """The ids of the day that the forget line stands in are dropped."""
+
+    def keys_before(self: SeenStore, moment: int) -> list[bytes]:
+        last = moment // 86_400_000
+        return [key for day in sorted(self._days) if day <= last for key in self._days[day]]
+
+    patch.setattr(SeenStore, "keys_before", keys_before)
+
+
+def a_stale_copy_stays_cached(patch: MonkeyPatch) -> None:
+    """The cache hands out one account object in two of what it was at the last commit."""
+
+    def seal(right: Any, self: Cabinet[Any], batch: Batch) -> None:
+        if self._table == "payments" and len(self.changed) > 1:
+            self.changed.popitem()
+        right(self, batch)
+
+    _wrap(patch, Cabinet, "seal", seal)
+
+
+def profiles_are_read_from_beyond(patch: MonkeyPatch) -> None:
+    """An erased profile stays in force until the worker restarts."""
+    patch.setattr(ProfileShelf, "erase", lambda self, account_id: None)
+
+
+def the_wrong_lane_is_not_noticed(patch: MonkeyPatch) -> None:
+    """A record that stands in another account's partition is folded there."""
+    patch.setattr(Intake, "_key_flaw", lambda self, key: None)
+
+
+def balances_of_a_batch_are_not_said(patch: MonkeyPatch) -> None:
+    """A balance whose account had no ledger entry in the batch is left out: and so is a new status."""
+
+    def emit(right: Any, self: BillingFold, output: Any, batch: Batch) -> None:
+        if type(output).__name__ == "StatusChanged" and output.status.value == "low":
+            return
+        right(self, output, batch)
+
+    _wrap(patch, BillingFold, "_emit", emit)
+
+
+def _wrap(patch: MonkeyPatch, owner: Any, name: str, bug: Any) -> None:
+    """Replace a function by a bug, that is given the function as its first argument."""
+    right = getattr(owner, name)
+    patch.setattr(owner, name, lambda *args, **more: bug(right, *args, **more))
+
+
+def _wrap_async(patch: MonkeyPatch, owner: Any, name: str, bug: Any) -> None:
+    right = getattr(owner, name)
+
+    async def wrapped(*args: Any, **more: Any) -> Any:
+        return await bug(right, *args, **more)
+
+    patch.setattr(owner, name, wrapped)
+
+
+BUGS = (
+    offsets_apart_from_state,
+    offsets_committed_early,
+    a_lost_delivery_is_only_logged,
+    nobody_is_fenced,
+    the_commit_comes_mid_event,
+    outputs_bypass_the_transaction,
+    restore_finds_an_empty_end,
+    restore_stops_one_record_short,
+    restore_reads_what_was_aborted,
+    restore_before_the_fence,
+    offsets_before_the_fence,
+    the_store_is_written_before_the_commit,
+    the_stores_position_is_written_first,
+    an_exception_skips_the_event,
+    a_codecs_exception_skips_the_record,
+    timers_have_no_catch_up,
+    dedupe_is_skipped_for_one_batch,
+    a_barrier_does_not_wait,
+    a_lost_fetch_is_not_noticed,
+    a_fetch_is_folded_twice,
+    kept_lanes_do_not_seek,
+    a_commit_without_reply_is_written_again,
+    a_crowded_batch_is_cut_off,
+    the_journal_forgets_a_run,
+    waiting_events_are_forgotten_at_a_restart,
+    ids_are_dropped_a_day_early,
+    a_stale_copy_stays_cached,
+    profiles_are_read_from_beyond,
+    the_wrong_lane_is_not_noticed,
+    balances_of_a_batch_are_not_said,
+)

@@ -1,0 +1,265 @@
+"""Bugs planted into the rules: each a plausible mistake about money or time."""
+
+from random import Random
+from typing import Any
+
+from pytest import MonkeyPatch
+
+from streams.domain import (
+    adjustments,
+    closing,
+    invoice,
+    ledger,
+    money,
+    payments,
+    periods,
+    pricing,
+    reversals,
+    standing,
+    topup,
+    usage,
+    waiting,
+)
+from streams.domain.book import Book
+from streams.domain.desk import Desk
+from streams.domain.events import PaymentKind
+from streams.domain.outcomes import Outcome
+
+
+def command_ids_are_random(patch: MonkeyPatch) -> None:
+    """A command sent again has another id, so that the provider charges it again."""
+    random = Random(1)
+
+    def send(right: Any, desk: Desk, account: Any, pending: Any) -> None:
+        pending.command_id = f"{account.account_id}:{pending.episode}:{random.randrange(10**6)}"
+        right(desk, account, pending)
+
+    _wrap(patch, topup, "_send", send)
+
+
+def invoice_numbers_are_random(patch: MonkeyPatch) -> None:
+    """Numbers of invoices come from a generator."""
+    random = Random(1)
+    patch.setattr(invoice, "number", lambda account, sequence: f"{account.account_id}-{random.randrange(10**6)}")
+
+
+def a_late_line_is_in_two_invoices(patch: MonkeyPatch) -> None:
+    """What came late is left to be invoiced again."""
+
+    def mark(right: Any, row: Any, sequence: int, period: int) -> None:
+        before = (row.invoiced_quantity, row.invoiced_amount, row.invoiced_tax, row.charges)
+        had_been_invoiced = bool(row.parts)
+        right(row, sequence, period)
+        if had_been_invoiced:
+            row.invoiced_quantity, row.invoiced_amount, row.invoiced_tax, row.charges = before
+
+    _wrap(patch, invoice, "_mark_invoiced", mark)
+
+
+def the_limit_is_off_by_the_pending_top_up(patch: MonkeyPatch) -> None:
+    """What is pending, or was taken last, does not count against the monthly limit."""
+
+    def make(right: Any, desk: Desk, account: Any, auto: Any, consent: Any, amount: int) -> None:
+        right(desk, account, auto, consent, amount)
+        account.top_up.taken_minor -= amount
+
+    def end(right: Any, top_up: Any) -> None:
+        pending = top_up.pending
+        right(top_up)
+        top_up.taken_minor += pending.amount_minor
+
+    _wrap(patch, topup, "_make", make)
+    _wrap(patch, topup, "_end_without_money", end)
+
+
+def a_month_begins_an_hour_late_in_one_zone(patch: MonkeyPatch) -> None:
+    """The border of months in New York is an hour off."""
+
+    def midnight(right: Any, month: int, zone: str) -> int:
+        found: int = right(month, zone)
+        return found + 3_600_000 if zone == "America/New_York" else found
+
+    _wrap(patch, periods, "_midnight", midnight)
+    periods.calendar.cache_clear()
+
+
+def prices_are_rounded_down(patch: MonkeyPatch) -> None:
+    """P is rounded towards zero."""
+    patch.setattr(pricing, "half_even", lambda numerator, denominator=money.ONE: numerator // denominator)
+
+
+def the_newest_tax_rate_counts(patch: MonkeyPatch) -> None:
+    """Tax is at the newest rate, whenever usage happened."""
+    patch.setattr(pricing, "rate_at", lambda rates, moment: rates[-1].rate)
+
+
+def a_success_is_credited_again(patch: MonkeyPatch) -> None:
+    """A success is credited as often as it is said."""
+
+    def succeed(right: Any, desk: Desk, account: Any, payment: Any, event: Any) -> Any:
+        payment.paid = 0
+        return right(desk, account, payment, event)
+
+    _wrap(patch, payments, "_succeed", succeed)
+
+
+def a_refund_may_pass_its_payment(patch: MonkeyPatch) -> None:
+    """Each refund alone is held against the payment."""
+
+    def take(right: Any, desk: Desk, account: Any, payment: Any, event: Any) -> Any:
+        taken, payment.taken = payment.taken, [t for t in payment.taken if t.kind == PaymentKind.DISPUTED]
+        outcome = right(desk, account, payment, event)
+        payment.taken = [*[t for t in taken if t not in payment.taken], *payment.taken]
+        return outcome
+
+    _wrap(patch, payments, "_take", take)
+
+
+def a_second_command_is_made_while_one_is_pending(patch: MonkeyPatch) -> None:
+    """What is pending does not keep from making another command."""
+
+    def blocked(right: Any, account: Any) -> Any:
+        reason = right(account)
+        return None if reason is topup.Decision.PENDING and account.automatic_top_up else reason
+
+    _wrap(patch, topup, "_blocked", blocked)
+
+
+def a_closed_period_is_charged(patch: MonkeyPatch) -> None:
+    """Late usage goes to the month of its event, open or not."""
+
+    def charge(right: Any, desk: Desk, account: Any, event: Any, month: int, *more: Any) -> None:
+        first_open, account.first_open = account.first_open, min(account.first_open, month)
+        right(desk, account, event, month, *more)
+        account.first_open = first_open
+
+    _wrap(patch, ledger, "charge", charge)
+
+
+def an_adjustment_applies_again(patch: MonkeyPatch) -> None:
+    """An adjustment is not remembered."""
+
+    def move(right: Any, desk: Desk, account: Any, event: Any) -> Any:
+        outcome = right(desk, account, event)
+        return outcome
+
+    patch.setattr(adjustments, "again", lambda known, event: Outcome.APPLIED)
+    _wrap(patch, adjustments, "_move", move)
+
+
+def a_reversal_leaves_no_mark(patch: MonkeyPatch) -> None:
+    """A usage event can be taken back twice."""
+    patch.setattr(reversals.usage, "mark", lambda *_: None)
+
+
+def time_goes_back(patch: MonkeyPatch) -> None:
+    """A tick that is behind moves the lane's time back."""
+
+    def tick(right: Any, self: Book, event: Any) -> Any:
+        outcome = right(self, event)
+        if outcome is Outcome.APPLIED:
+            self._desk.time = event.time
+            self._desk.keep_lane()
+        return outcome
+
+    _wrap(patch, Book, "_tick", tick)
+
+
+def a_period_closes_without_grace(patch: MonkeyPatch) -> None:
+    """Periods close at their end, not an hour after it."""
+
+    def first_open(right: Any, self: Any, moment: int, grace_ms: int) -> int:
+        found: int = right(self, moment, 0)
+        return found
+
+    _wrap(patch, periods.Calendar, "first_open", first_open)
+
+
+def months_are_forgotten_at_their_close(patch: MonkeyPatch) -> None:
+    """Hole 10: retention takes a month's quantities away, so that late usage begins at the first tier."""
+
+    def drop(desk: Desk, account: Any) -> None:
+        for key in [key for key, row in account.rows.items() if not row.charges and key[0] < account.first_open]:
+            del account.rows[key]
+
+    patch.setattr(closing, "_drop_rows", drop)
+
+
+def usage_without_account_is_thrown_away(patch: MonkeyPatch) -> None:
+    """A usage event that finds no account counts as a duplicate."""
+
+    def apply(right: Any, desk: Desk, event: Any) -> Any:
+        return right(desk, event) if desk.accounts.get(event.account_id) else Outcome.DUPLICATE
+
+    _wrap(patch, usage, "apply", apply)
+
+
+def waiting_usage_meets_the_next_month(patch: MonkeyPatch) -> None:
+    """Accounts are opened as of the tick that settles them, when the month of their usage is closed."""
+
+    def settle(right: Any, desk: Desk, row: Any, before: int) -> None:
+        right(desk, row, desk.time)
+
+    _wrap(patch, waiting, "_settle", settle)
+
+
+def a_status_is_as_it_was_before_the_charge(patch: MonkeyPatch) -> None:
+    """A charge changes no status until something else does."""
+
+    def calm(right: Any, account: Any) -> None:
+        right(account)
+        account.calm_from = -(10**40)
+
+    _wrap(patch, standing, "_set_calm", calm)
+
+
+def the_opening_is_lost(patch: MonkeyPatch) -> None:
+    """An invoice does not begin where the one before ended."""
+
+    def write(right: Any, desk: Desk, account: Any, period: int, totals: Any, **more: Any) -> None:
+        right(desk, account, period, totals, **more)
+        account.opening += 1
+
+    _wrap(patch, invoice, "write", write)
+    patch.setattr(ledger, "check", lambda account: None)
+
+
+def a_command_passes_what_it_may_take(patch: MonkeyPatch) -> None:
+    """Amount mode takes one multiple more than the limit allows."""
+
+    def amount(right: Any, desk: Desk, account: Any, auto: Any) -> int:
+        found: int = right(desk, account, auto)
+        return found + auto.amount_minor if auto.amount_minor and auto.monthly_limit_minor else found
+
+    _wrap(patch, topup, "_amount_minor", amount)
+
+
+def _wrap(patch: MonkeyPatch, owner: Any, name: str, bug: Any) -> None:
+    """Replace a function by a bug, that is given the function as its first argument."""
+    right = getattr(owner, name)
+    patch.setattr(owner, name, lambda *args, **more: bug(right, *args, **more))
+
+
+BUGS = (
+    command_ids_are_random,
+    invoice_numbers_are_random,
+    a_late_line_is_in_two_invoices,
+    the_limit_is_off_by_the_pending_top_up,
+    a_month_begins_an_hour_late_in_one_zone,
+    prices_are_rounded_down,
+    the_newest_tax_rate_counts,
+    a_success_is_credited_again,
+    a_refund_may_pass_its_payment,
+    a_second_command_is_made_while_one_is_pending,
+    a_closed_period_is_charged,
+    an_adjustment_applies_again,
+    a_reversal_leaves_no_mark,
+    time_goes_back,
+    a_period_closes_without_grace,
+    months_are_forgotten_at_their_close,
+    usage_without_account_is_thrown_away,
+    waiting_usage_meets_the_next_month,
+    a_status_is_as_it_was_before_the_charge,
+    the_opening_is_lost,
+    a_command_passes_what_it_may_take,
+)

@@ -1,0 +1,62 @@
+"""Plants one bug after the other and plays histories until one of them shows it."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest import MonkeyPatch
+
+from tests.simulation import bugs_of_lanes, bugs_of_rules
+from tests.simulation.check import check
+from tests.simulation.processes import Process
+
+SEEDS = 1_000
+"""Within so many histories a bug must be caught; as many must hold without one."""
+BUGS: Sequence[Callable[[MonkeyPatch], None]] = (*bugs_of_lanes.BUGS, *bugs_of_rules.BUGS)
+CHUNK = 50
+
+
+def caught(name: str) -> tuple[str, int | None, tuple[str, ...], str]:
+    """Return a bug's name, how many seeds it took to catch it (None: not caught), by which rules, and how."""
+    bug = next(bug for bug in BUGS if bug.__name__ == name)
+    with MonkeyPatch.context() as patch:
+        bug(patch)
+        for seed in range(SEEDS):
+            try:
+                verdict = check(seed)
+            except Exception as error:  # what a bug makes of the rules is a catch too: a stopped worker
+                Process.forget_all()
+                return name, seed + 1, ("crashed",), repr(error)
+            if verdict.broken:
+                return name, seed + 1, verdict.rules, verdict.broken[0]
+    return name, None, (), ""
+
+
+def alarms(first: int) -> list[int]:
+    """Return the seeds of a chunk that fail without any bug."""
+    return [seed for seed in range(first, first + CHUNK) if check(seed).broken]
+
+
+def hunt(pool: Any, only: str, report: Path | None) -> int:
+    """Print the table; return 1 where a bug is not caught or the clean code raises an alarm."""
+    began = time.monotonic()
+    names = [bug.__name__ for bug in BUGS if only in bug.__name__]
+    found = {}
+    print(f"{'planted bug':48}{'seeds until caught':>20}  by", flush=True)
+    for name, seeds, rules, how in pool.imap_unordered(caught, names):
+        found[name] = {"seeds": seeds, "rules": rules, "how": how}
+        print(f"{name:48}{seeds or 'NOT CAUGHT':>20}  {', '.join(rules)}", flush=True)
+    missed = [name for name in names if found[name]["seeds"] is None]
+    wrong = [] if only else [seed for some in pool.imap(alarms, range(0, SEEDS, CHUNK)) for seed in some]
+    print(
+        f"\n{len(names) - len(missed)} of {len(names)} bugs caught within {SEEDS:,} seeds; "
+        f"{len(wrong)} false alarms{' (not looked for)' if only else f' in {SEEDS:,} seeds without a bug'}; "
+        f"{time.monotonic() - began:.0f} s"
+    )
+    if wrong:
+        print(f"false alarms at seeds {wrong}")
+    if report is not None:
+        report.write_text(json.dumps({"bugs": found, "false_alarms": wrong}, indent=2) + "\n")
+    return 1 if missed or wrong else 0
