@@ -36,11 +36,13 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     if given.seed is not None:
         return _tell(given.seed)
-    with multiprocessing.Pool(given.jobs, _calm) as pool:
-        if given.mutants:
-            from tests.simulation.mutants import hunt
+    if given.mutants:
+        from tests.simulation.mutants import hunt
 
+        gc.freeze()
+        with multiprocessing.Pool(given.jobs, maxtasksperchild=1) as pool:  # no bug meets what another left
             return hunt(pool, given.only, given.json)
+    with multiprocessing.Pool(given.jobs, _calm) as pool:
         return _many(pool, given.first, given.seeds, given.json)
 
 

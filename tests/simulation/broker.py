@@ -48,8 +48,12 @@ class Partition:
         self.end = 0
         self._open: dict[Transaction, int] = {}  # with the first offset of each
 
-    def append(self, timestamp: int, records: list[tuple[KeyValue, tuple[tuple[str, bytes | None], ...]]],
-               of: Transaction | None = None) -> int:
+    def append(
+        self,
+        timestamp: int,
+        records: list[tuple[KeyValue, tuple[tuple[str, bytes | None], ...]]],
+        of: Transaction | None = None,
+    ) -> int:
         """Append records and return the first one's offset."""
         first = self.end
         if of is not None:
@@ -109,8 +113,9 @@ class Producer:
 class Broker:
     """All partitions, the transaction coordinator, and the offsets of one consumer group."""
 
-    def __init__(self, topics: list[str], lanes: int, *, clock: Callable[[], float], schedule: Schedule,
-                 timeout: float) -> None:
+    def __init__(
+        self, topics: list[str], lanes: int, *, clock: Callable[[], float], schedule: Schedule, timeout: float
+    ) -> None:
         self.logs = {(topic, lane): Partition() for topic in topics for lane in range(lanes)}
         self.offsets: dict[Place, Noted] = {}
         self._producers: dict[str, Producer] = {}
@@ -123,7 +128,7 @@ class Broker:
     # -- transactions
 
     def init_producer(self, transactional_id: str) -> int:
-        """Fence earlier producers of an id and abort what they left open; ConcurrentTransactions: ask again."""
+        """Fence earlier producers of an id, abort what they left open; ConcurrentTransactions: ask again."""
         producer = self._producers.setdefault(transactional_id, Producer())
         if (transaction := producer.under_way) is not None:
             if transaction.ended is None:
@@ -134,8 +139,9 @@ class Broker:
         producer.last = None
         return producer.epoch
 
-    def produce(self, transactional_id: str, epoch: int, place: Place, timestamp: int,
-                records: list[KeyValue]) -> int:
+    def produce(
+        self, transactional_id: str, epoch: int, place: Place, timestamp: int, records: list[KeyValue]
+    ) -> int:
         """Append a batch within the producer's transaction, beginning one; returns the first offset."""
         transaction = self._transaction(transactional_id, epoch)
         transaction.places.add(place)
@@ -167,10 +173,11 @@ class Broker:
         """Abort what has been open for too long, and fence whoever left it open."""
         for producer in self._producers.values():
             transaction = producer.under_way
-            if transaction is not None and transaction.ended is None:
-                if self._clock() - transaction.began > self._timeout:
-                    producer.epoch += 1
-                    self._end(producer, transaction, commit=False)
+            if transaction is None or transaction.ended is not None:
+                continue
+            if self._clock() - transaction.began > self._timeout:
+                producer.epoch += 1
+                self._end(producer, transaction, commit=False)
 
     @property
     def open_transactions(self) -> int:

@@ -4,16 +4,11 @@ Where engine.md's table of holes has a number for it, the docstring says so.
 """
 
 import asyncio
-
-
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-
+import pytest
 from aiokafka.errors import KafkaTimeoutError
-from pytest import MonkeyPatch
-
-
 
 from streams.agents.intake import Intake
 from streams.agents.job import BillingFold
@@ -22,7 +17,6 @@ from streams.agents.shelves import Cabinet, ProfileShelf, WaitingShelf
 from streams.domain.reasons import Reason, Rejected
 from streams.lanes import lane as lane_module
 from streams.lanes import restore as restore_module
-
 from streams.lanes.job import Batch, Run, Store
 from streams.lanes.lane import BarrierQueue, Fetch, Lane
 from streams.lanes.spaces import RocksKeeper
@@ -34,7 +28,7 @@ Writes = Mapping[str, Iterable[KeyValue]]
 Offsets = Mapping[str, Offset]
 
 
-def offsets_apart_from_state(patch: MonkeyPatch) -> None:
+def offsets_apart_from_state(patch: pytest.MonkeyPatch) -> None:
     """Hole 1: the offsets are committed in a transaction of their own, after the one with the state."""
     commit = LaneProducer.commit
 
@@ -46,7 +40,7 @@ def offsets_apart_from_state(patch: MonkeyPatch) -> None:
     patch.setattr(LaneProducer, "commit", in_two)
 
 
-def offsets_committed_early(patch: MonkeyPatch) -> None:
+def offsets_committed_early(patch: pytest.MonkeyPatch) -> None:
     """Hole 2: the commit overtakes the writes that it covers."""
     commit = LaneProducer.commit
 
@@ -57,7 +51,7 @@ def offsets_committed_early(patch: MonkeyPatch) -> None:
     patch.setattr(LaneProducer, "commit", in_two)
 
 
-def a_lost_delivery_is_only_logged(patch: MonkeyPatch) -> None:
+def a_lost_delivery_is_only_logged(patch: pytest.MonkeyPatch) -> None:
     """Hole 2, its other half: one record batch in twenty is not delivered, and nobody stops."""
     send = clients.Producer.send_batch
     sent = [0]
@@ -73,7 +67,7 @@ def a_lost_delivery_is_only_logged(patch: MonkeyPatch) -> None:
     patch.setattr(clients.Producer, "send_batch", lossy)
 
 
-def nobody_is_fenced(patch: MonkeyPatch) -> None:
+def nobody_is_fenced(patch: pytest.MonkeyPatch) -> None:
     """Hole 3: each process has transactional ids of its own."""
     start = clients.Producer.__init__
 
@@ -88,7 +82,7 @@ def nobody_is_fenced(patch: MonkeyPatch) -> None:
     patch.setattr(clients.Producer, "__init__", alone)
 
 
-def the_commit_comes_mid_event(patch: MonkeyPatch) -> None:
+def the_commit_comes_mid_event(patch: pytest.MonkeyPatch) -> None:
     """Hole 4: state is in the transaction, the offset of the last record is not."""
 
     def offsets(right: Any, self: Lane, batch: Batch) -> dict[str, Offset]:
@@ -102,7 +96,7 @@ def the_commit_comes_mid_event(patch: MonkeyPatch) -> None:
     _wrap(patch, Lane, "_offsets", offsets)
 
 
-def outputs_bypass_the_transaction(patch: MonkeyPatch) -> None:
+def outputs_bypass_the_transaction(patch: pytest.MonkeyPatch) -> None:
     """Hole 5: what nobody here consumes is sent outside the transaction."""
     commit = LaneProducer.commit
 
@@ -120,16 +114,18 @@ def outputs_bypass_the_transaction(patch: MonkeyPatch) -> None:
     patch.setattr(LaneProducer, "commit", around)
 
 
-def restore_finds_an_empty_end(patch: MonkeyPatch) -> None:
+def restore_finds_an_empty_end(patch: pytest.MonkeyPatch) -> None:
     """Hole 6: the end of the changelog is unknown, so that a lane starts from empty state."""
 
-    async def nothing(cluster: Any, lane: int, keeper: Any, tables: Any, committed: Any) -> tuple[dict[str, Store], int]:
+    async def nothing(
+        cluster: Any, lane: int, keeper: Any, tables: Any, committed: Any
+    ) -> tuple[dict[str, Store], int]:
         return {name: table.store(keeper.space(name)) for name, table in tables.items()}, 0
 
     patch.setattr(lane_module, "restore", nothing)
 
 
-def restore_stops_one_record_short(patch: MonkeyPatch) -> None:
+def restore_stops_one_record_short(patch: pytest.MonkeyPatch) -> None:
     """The restore ends before the last record of each changelog."""
     read = restore_module._read
 
@@ -143,7 +139,7 @@ def restore_stops_one_record_short(patch: MonkeyPatch) -> None:
     patch.setattr(restore_module, "_read", short)
 
 
-def restore_reads_what_was_aborted(patch: MonkeyPatch) -> None:
+def restore_reads_what_was_aborted(patch: pytest.MonkeyPatch) -> None:
     """The restore does not read committed records only."""
     start = clients.Reader.__init__
     patch.setattr(
@@ -151,43 +147,43 @@ def restore_reads_what_was_aborted(patch: MonkeyPatch) -> None:
     )
 
 
-def restore_before_the_fence(patch: MonkeyPatch) -> None:
+def restore_before_the_fence(patch: pytest.MonkeyPatch) -> None:
     """The state is read before the previous owner is out."""
     restore = lane_module.restore
     opened = LaneProducer.open
-    held: dict[int, LaneProducer] = {}
+    held: dict[tuple[str, int], LaneProducer] = {}
 
     async def later(self: LaneProducer) -> None:
-        held[self._lane] = self
+        held[self._cluster.bootstrap_servers, self._lane] = self
 
     async def first(cluster: Any, lane: int, *more: Any) -> Any:
         found = await restore(cluster, lane, *more)
-        await opened(held.pop(lane))
+        await opened(held.pop((cluster.bootstrap_servers, lane)))
         return found
 
     patch.setattr(LaneProducer, "open", later)
     patch.setattr(lane_module, "restore", first)
 
 
-def offsets_before_the_fence(patch: MonkeyPatch) -> None:
+def offsets_before_the_fence(patch: pytest.MonkeyPatch) -> None:
     """The committed offsets are read before the previous owner is out, the state after."""
     committed = lane_module.committed_offsets
     opened = LaneProducer.open
-    held: dict[int, LaneProducer] = {}
+    held: dict[tuple[str, int], LaneProducer] = {}
 
     async def later(self: LaneProducer) -> None:
-        held[self._lane] = self
+        held[self._cluster.bootstrap_servers, self._lane] = self
 
     async def first(cluster: Any, lane: int, inputs: Any) -> Any:
         found = await committed(cluster, lane, inputs)
-        await opened(held.pop(lane))
+        await opened(held.pop((cluster.bootstrap_servers, lane)))
         return found
 
     patch.setattr(LaneProducer, "open", later)
     patch.setattr(lane_module, "committed_offsets", first)
 
 
-def the_store_is_written_before_the_commit(patch: MonkeyPatch) -> None:
+def the_store_is_written_before_the_commit(patch: pytest.MonkeyPatch) -> None:
     """Hole 7: values reach the local store before they are committed, with the positions they will have."""
 
     async def commit(right: Any, self: Lane, batch: Batch) -> None:
@@ -201,7 +197,7 @@ def the_store_is_written_before_the_commit(patch: MonkeyPatch) -> None:
     _wrap_async(patch, Lane, "_commit", commit)
 
 
-def the_stores_position_is_written_first(patch: MonkeyPatch) -> None:
+def the_stores_position_is_written_first(patch: pytest.MonkeyPatch) -> None:
     """Hole 7, its other half: a store's position and its values are two writes."""
 
     def flush(right: Any, self: RocksKeeper, positions: Mapping[str, int]) -> None:
@@ -216,7 +212,7 @@ def the_stores_position_is_written_first(patch: MonkeyPatch) -> None:
     _wrap(patch, RocksKeeper, "flush", flush)
 
 
-def an_exception_skips_the_event(patch: MonkeyPatch) -> None:
+def an_exception_skips_the_event(patch: pytest.MonkeyPatch) -> None:
     """Hole 8: a record whose handling raises is passed over, and the offset goes on."""
     calls = [0]
 
@@ -228,7 +224,7 @@ def an_exception_skips_the_event(patch: MonkeyPatch) -> None:
     _wrap(patch, BillingFold, "_take", take)
 
 
-def a_codecs_exception_skips_the_record(patch: MonkeyPatch) -> None:
+def a_codecs_exception_skips_the_record(patch: pytest.MonkeyPatch) -> None:
     """Hole 9: what cannot be decoded leaves no dead letter."""
 
     def take(right: Any, self: BillingFold, origin: Any, event: Any, batch: Batch) -> None:
@@ -241,7 +237,7 @@ def a_codecs_exception_skips_the_record(patch: MonkeyPatch) -> None:
     _wrap(patch, BillingFold, "_take", take)
 
 
-def timers_have_no_catch_up(patch: MonkeyPatch) -> None:
+def timers_have_no_catch_up(patch: pytest.MonkeyPatch) -> None:
     """Hole 12: a sweep that a crash cut off is not gone on with."""
 
     async def opened(right: Any, self: Lane) -> None:
@@ -251,7 +247,7 @@ def timers_have_no_catch_up(patch: MonkeyPatch) -> None:
     _wrap_async(patch, Lane, "_open", opened)
 
 
-def dedupe_is_skipped_for_one_batch(patch: MonkeyPatch) -> None:
+def dedupe_is_skipped_for_one_batch(patch: pytest.MonkeyPatch) -> None:
     """The first batch after a restart does not ask for remembered ids."""
     start = SeenShelf.__init__
 
@@ -275,7 +271,7 @@ def dedupe_is_skipped_for_one_batch(patch: MonkeyPatch) -> None:
     _wrap(patch, SeenShelf, "committed", committed)
 
 
-def a_barrier_does_not_wait(patch: MonkeyPatch) -> None:
+def a_barrier_does_not_wait(patch: pytest.MonkeyPatch) -> None:
     """A tick is acted on as soon as it is read."""
 
     def cover(right: Any, self: BarrierQueue, fetches: int, ends: Mapping[str, int]) -> None:
@@ -284,7 +280,7 @@ def a_barrier_does_not_wait(patch: MonkeyPatch) -> None:
     _wrap(patch, BarrierQueue, "cover", cover)
 
 
-def a_lost_fetch_is_not_noticed(patch: MonkeyPatch) -> None:
+def a_lost_fetch_is_not_noticed(patch: pytest.MonkeyPatch) -> None:
     """A fetch that begins beyond what is expected is taken all the same."""
 
     def deliver(right: Any, self: Lane, fetch: Fetch) -> None:
@@ -295,7 +291,7 @@ def a_lost_fetch_is_not_noticed(patch: MonkeyPatch) -> None:
     _wrap(patch, Lane, "deliver", deliver)
 
 
-def a_fetch_is_folded_twice(patch: MonkeyPatch) -> None:
+def a_fetch_is_folded_twice(patch: pytest.MonkeyPatch) -> None:
     """What a lane has already is not dropped from a fetch that brings it again."""
 
     def deliver(right: Any, self: Lane, fetch: Fetch) -> None:
@@ -306,12 +302,39 @@ def a_fetch_is_folded_twice(patch: MonkeyPatch) -> None:
     _wrap(patch, Lane, "deliver", deliver)
 
 
-def kept_lanes_do_not_seek(patch: MonkeyPatch) -> None:
+def kept_lanes_do_not_seek(patch: pytest.MonkeyPatch) -> None:
     """After a rebalance the consumer of a kept lane stays where the assignment put it."""
     patch.setattr(Lane, "seek_again", lambda self: None)
 
 
-def a_commit_without_reply_is_written_again(patch: MonkeyPatch) -> None:
+def the_ends_are_asked_before_the_offsets(patch: pytest.MonkeyPatch) -> None:
+    """An opening lane that is slow meets offsets of another owner that lie beyond the ends it knows."""
+    committed, end_offsets = clients.Reader.committed, clients.Reader.end_offsets
+
+    async def ends_first(self: Any, partition: Any) -> int | None:
+        if not hasattr(self, "early"):
+            self.early = await end_offsets(self, list(self._positions))
+        return await committed(self, partition)
+
+    async def known_ends(self: Any, partitions: Any) -> Any:
+        return self.early if hasattr(self, "early") else await end_offsets(self, partitions)
+
+    patch.setattr(clients.Reader, "committed", ends_first)
+    patch.setattr(clients.Reader, "end_offsets", known_ends)
+
+
+def a_note_stays_where_nothing_is_left_to_write(patch: pytest.MonkeyPatch) -> None:
+    """A sweep whose last part writes nothing commits nothing, and counts as unfinished for ever."""
+
+    def act(right: Any, self: Lane, batch: Batch) -> None:
+        right(self, batch)
+        if not (batch.runs or batch.outputs or batch.writes):
+            self._noted = self._working
+
+    _wrap(patch, Lane, "_act_on_barriers", act)
+
+
+def a_commit_without_reply_is_written_again(patch: pytest.MonkeyPatch) -> None:
     """A batch whose commit got no reply is written once more, in a new transaction."""
     commit = LaneProducer.commit
 
@@ -327,7 +350,7 @@ def a_commit_without_reply_is_written_again(patch: MonkeyPatch) -> None:
     patch.setattr(LaneProducer, "commit", again)
 
 
-def a_crowded_batch_is_cut_off(patch: MonkeyPatch) -> None:
+def a_crowded_batch_is_cut_off(patch: pytest.MonkeyPatch) -> None:
     """Of a topic's record batches in one commit only the first is written."""
     batches = LaneProducer._batches
 
@@ -337,7 +360,7 @@ def a_crowded_batch_is_cut_off(patch: MonkeyPatch) -> None:
     patch.setattr(LaneProducer, "_batches", staticmethod(first))
 
 
-def the_journal_forgets_a_run(patch: MonkeyPatch) -> None:
+def the_journal_forgets_a_run(patch: pytest.MonkeyPatch) -> None:
     """The journal tells the last run of a commit only."""
 
     def journal(right: Any, self: BillingFold, batch: Batch) -> None:
@@ -349,7 +372,7 @@ def the_journal_forgets_a_run(patch: MonkeyPatch) -> None:
     _wrap(patch, BillingFold, "_journal", journal)
 
 
-def waiting_events_are_forgotten_at_a_restart(patch: MonkeyPatch) -> None:
+def waiting_events_are_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> None:
     """What waits is restored, but not looked at again."""
     start = WaitingShelf.__init__
 
@@ -362,7 +385,7 @@ def waiting_events_are_forgotten_at_a_restart(patch: MonkeyPatch) -> None:
     patch.setattr(WaitingShelf, "__init__", forgetful)
 
 
-def ids_are_dropped_a_day_early(patch: MonkeyPatch) -> None:
+def ids_are_dropped_a_day_early(patch: pytest.MonkeyPatch) -> None:
     """The ids of the day that the forget line stands in are dropped."""
 
     def keys_before(self: SeenStore, moment: int) -> list[bytes]:
@@ -372,8 +395,8 @@ def ids_are_dropped_a_day_early(patch: MonkeyPatch) -> None:
     patch.setattr(SeenStore, "keys_before", keys_before)
 
 
-def a_stale_copy_stays_cached(patch: MonkeyPatch) -> None:
-    """The cache hands out one account object in two of what it was at the last commit."""
+def a_changed_payment_is_not_written(patch: pytest.MonkeyPatch) -> None:
+    """Of several payments that changed in one batch the last one is not written."""
 
     def seal(right: Any, self: Cabinet[Any], batch: Batch) -> None:
         if self._table == "payments" and len(self.changed) > 1:
@@ -383,18 +406,18 @@ def a_stale_copy_stays_cached(patch: MonkeyPatch) -> None:
     _wrap(patch, Cabinet, "seal", seal)
 
 
-def profiles_are_read_from_beyond(patch: MonkeyPatch) -> None:
-    """An erased profile stays in force until the worker restarts."""
+def an_erased_profile_stays_in_force(patch: pytest.MonkeyPatch) -> None:
+    """An erasure is not seen until its batch is committed."""
     patch.setattr(ProfileShelf, "erase", lambda self, account_id: None)
 
 
-def the_wrong_lane_is_not_noticed(patch: MonkeyPatch) -> None:
+def the_wrong_lane_is_not_noticed(patch: pytest.MonkeyPatch) -> None:
     """A record that stands in another account's partition is folded there."""
     patch.setattr(Intake, "_key_flaw", lambda self, key: None)
 
 
-def balances_of_a_batch_are_not_said(patch: MonkeyPatch) -> None:
-    """A balance whose account had no ledger entry in the batch is left out: and so is a new status."""
+def a_low_status_is_not_said(patch: pytest.MonkeyPatch) -> None:
+    """Gateways are not told that an account is low."""
 
     def emit(right: Any, self: BillingFold, output: Any, batch: Batch) -> None:
         if type(output).__name__ == "StatusChanged" and output.status.value == "low":
@@ -404,13 +427,13 @@ def balances_of_a_batch_are_not_said(patch: MonkeyPatch) -> None:
     _wrap(patch, BillingFold, "_emit", emit)
 
 
-def _wrap(patch: MonkeyPatch, owner: Any, name: str, bug: Any) -> None:
+def _wrap(patch: pytest.MonkeyPatch, owner: Any, name: str, bug: Any) -> None:
     """Replace a function by a bug, that is given the function as its first argument."""
     right = getattr(owner, name)
     patch.setattr(owner, name, lambda *args, **more: bug(right, *args, **more))
 
 
-def _wrap_async(patch: MonkeyPatch, owner: Any, name: str, bug: Any) -> None:
+def _wrap_async(patch: pytest.MonkeyPatch, owner: Any, name: str, bug: Any) -> None:
     right = getattr(owner, name)
 
     async def wrapped(*args: Any, **more: Any) -> Any:
@@ -441,13 +464,15 @@ BUGS = (
     a_lost_fetch_is_not_noticed,
     a_fetch_is_folded_twice,
     kept_lanes_do_not_seek,
+    the_ends_are_asked_before_the_offsets,
+    a_note_stays_where_nothing_is_left_to_write,
     a_commit_without_reply_is_written_again,
     a_crowded_batch_is_cut_off,
     the_journal_forgets_a_run,
     waiting_events_are_forgotten_at_a_restart,
     ids_are_dropped_a_day_early,
-    a_stale_copy_stays_cached,
-    profiles_are_read_from_beyond,
+    a_changed_payment_is_not_written,
+    an_erased_profile_stays_in_force,
     the_wrong_lane_is_not_noticed,
-    balances_of_a_batch_are_not_said,
+    a_low_status_is_not_said,
 )

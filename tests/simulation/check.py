@@ -1,11 +1,12 @@
 """Judges one history: verify over its raw topics, and against the undisturbed run of the same inputs."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from streams import topics as names
-from tests.simulation.script import Script, Step, written
+from tests.simulation.script import Input, Script, written
 from tests.simulation.world import Played, StoppedError, play, settings
 from verify import digest
 from verify.check import check as verified
@@ -96,55 +97,62 @@ def check(seed: int) -> Verdict:
 
 
 def shortest(script: Script, rules: tuple[str, ...], *, tries: int = 400) -> Script:
-    """Return a script that still breaks one of the rules: fewer injuries, accounts, steps, inputs."""
-    left = tries
-
-    def fails(candidate: Script) -> bool:
-        nonlocal left
-        left -= 1
-        return bool(set(judged(candidate).rules) & set(rules))
-
-    kept, smaller = script, True
-    while smaller and left > 0:
-        smaller = False
-        for candidate in _smaller(kept):
-            if left <= 0:
-                break
-            if fails(candidate()):
-                kept, smaller = candidate(), True
-                break
-    return kept
+    """Return a script that still breaks one of the rules: fewer injuries, accounts, inputs."""
+    search = _Search(script, rules, tries)
+    while search.left > 0 and search.improves():
+        pass
+    return search.kept
 
 
-def _smaller(script: Script) -> Iterator[Callable[[], Script]]:
-    """Yield what is one part less, the largest parts first."""
-    if script.injuries:
-        yield lambda: replace(script, injuries=())
-    for at in range(len(script.injuries)):
-        yield lambda at=at: replace(script, injuries=script.injuries[:at] + script.injuries[at + 1 :])  # type: ignore[misc]
-    if script.workers > 1 or script.crews:
-        yield lambda: replace(script, workers=1, crews=())
-        yield lambda: replace(script, crews=())
-    if script.store != "memory":
-        yield lambda: replace(script, store="memory")
-    for account in script.accounts:
-        if any(made.account == account for step in script.steps for made in step.inputs):
-            yield lambda account=account: _without(script, lambda made: made.account != account)  # type: ignore[misc]
-    for at in reversed(range(len(script.steps))):
-        if len(script.steps) > 1:
-            yield lambda at=at: replace(script, steps=script.steps[:at] + script.steps[at + 1 :], crews=())  # type: ignore[misc]
-    every = [made for step in script.steps for made in step.inputs]
-    size = len(every) // 2
-    while size >= 1:
-        for first in range(0, len(every), size):
-            gone = set(map(id, every[first : first + size]))
-            yield lambda gone=gone: _without(script, lambda made: id(made) not in gone)  # type: ignore[misc]
-        size //= 2
+class _Search:
+    """Takes parts away from a script as long as it goes on failing."""
+
+    def __init__(self, script: Script, rules: tuple[str, ...], tries: int) -> None:
+        self.kept = script
+        self.left = tries
+        self._rules = set(rules)
+
+    def improves(self) -> bool:
+        """Try to spare every part once; return whether one could be spared."""
+        before = self.kept
+        self._try(replace(self.kept, injuries=()))
+        for at in reversed(range(len(self.kept.injuries))):
+            self._try(replace(self.kept, injuries=_but(self.kept.injuries, at, 1)))
+        self._try(replace(self.kept, workers=1, crews=()))
+        self._try(replace(self.kept, crews=()))
+        self._try(replace(self.kept, store="memory"))
+        for account in self.kept.accounts:
+            self._try(_keeping(self.kept, [i for i in _inputs(self.kept) if i.account != account]))
+        for at in reversed(range(len(self.kept.steps))):
+            if len(self.kept.steps) > 1:
+                self._try(replace(self.kept, steps=_but(self.kept.steps, at, 1), crews=()))
+        size = max(1, len(_inputs(self.kept)) // 2)
+        while size:
+            for at in reversed(range(0, len(_inputs(self.kept)), size)):
+                self._try(_keeping(self.kept, list(_but(tuple(_inputs(self.kept)), at, size))))
+            size //= 2
+        return self.kept is not before
+
+    def _try(self, candidate: Script) -> None:
+        if self.left > 0 and candidate != self.kept:
+            self.left -= 1
+            if self._rules & set(judged(candidate).rules):
+                self.kept = candidate
 
 
-def _without(script: Script, keeps: Callable[..., bool]) -> Script:
-    steps = tuple(Step(tuple(i for i in step.inputs if keeps(i)), step.tick, step.now) for step in script.steps)
-    return replace(script, steps=steps)
+def _but(parts: tuple[Any, ...], at: int, count: int) -> tuple[Any, ...]:
+    return parts[:at] + parts[at + count :]
+
+
+def _inputs(script: Script) -> list[Input]:
+    return [made for step in script.steps for made in step.inputs]
+
+
+def _keeping(script: Script, inputs: list[Input]) -> Script:
+    """Return a script with these inputs only; each is the same object."""
+    kept = set(map(id, inputs))
+    steps = [replace(step, inputs=tuple(i for i in step.inputs if id(i) in kept)) for step in script.steps]
+    return replace(script, steps=tuple(steps))
 
 
 def story(script: Script) -> str:

@@ -106,9 +106,7 @@ class Producer:
         """Return an empty batch."""
         return Batch()
 
-    async def send_batch(
-        self, batch: Batch, topic: str, *, partition: int
-    ) -> "asyncio.Future[Delivered]":
+    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> "asyncio.Future[Delivered]":
         """Have a batch delivered in the background, those of one partition in order."""
         if not self._in_transaction:
             raise IllegalOperation("no transaction is open")
@@ -144,9 +142,7 @@ class Producer:
         epoch = self._epoch
         assert epoch is not None
         noted = {(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
-        await ask(
-            self._process, "send_offsets", lambda: self._broker.send_offsets(self._id, epoch, noted)
-        )
+        await ask(self._process, "send_offsets", lambda: self._broker.send_offsets(self._id, epoch, noted))
 
     async def commit_transaction(self) -> None:
         """Commit what was sent."""

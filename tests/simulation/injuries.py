@@ -49,10 +49,10 @@ class Injury:
     what: str = KILL
     seconds: float = 0.0
     store: str = ""
-    """What becomes of the victim's local store: nothing, `deleted`, or `old` (an earlier copy is put back)."""
+    """What becomes of the victim's local store: nothing, `deleted`, or `old` (an earlier copy comes back)."""
 
 
-class Killed(BaseException):  # noqa: N818 - says what happened; no `except Exception` may stop it
+class Killed(BaseException):
     """The worker is no more: nothing of it may have an effect from here on."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest import MonkeyPatch
+import pytest
 
 from tests.simulation import bugs_of_lanes, bugs_of_rules
 from tests.simulation.check import check
@@ -14,14 +14,14 @@ from tests.simulation.processes import Process
 
 SEEDS = 1_000
 """Within so many histories a bug must be caught; as many must hold without one."""
-BUGS: Sequence[Callable[[MonkeyPatch], None]] = (*bugs_of_lanes.BUGS, *bugs_of_rules.BUGS)
+BUGS: Sequence[Callable[[pytest.MonkeyPatch], None]] = (*bugs_of_lanes.BUGS, *bugs_of_rules.BUGS)
 CHUNK = 50
 
 
 def caught(name: str) -> tuple[str, int | None, tuple[str, ...], str]:
     """Return a bug's name, how many seeds it took to catch it (None: not caught), by which rules, and how."""
     bug = next(bug for bug in BUGS if bug.__name__ == name)
-    with MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         bug(patch)
         for seed in range(SEEDS):
             try:
@@ -45,9 +45,10 @@ def hunt(pool: Any, only: str, report: Path | None) -> int:
     names = [bug.__name__ for bug in BUGS if only in bug.__name__]
     found = {}
     print(f"{'planted bug':48}{'seeds until caught':>20}  by", flush=True)
-    for name, seeds, rules, how in pool.imap_unordered(caught, names):
+    for name, seeds, rules, how in pool.imap_unordered(caught, names, chunksize=1):
         found[name] = {"seeds": seeds, "rules": rules, "how": how}
-        print(f"{name:48}{seeds or 'NOT CAUGHT':>20}  {', '.join(rules)}", flush=True)
+        by = f"stopped: {how.split(': ', 1)[-1]:.60}" if rules == ("stopped",) else ", ".join(rules)
+        print(f"{name:48}{seeds or 'NOT CAUGHT':>20}  {by}", flush=True)
     missed = [name for name in names if found[name]["seeds"] is None]
     wrong = [] if only else [seed for some in pool.imap(alarms, range(0, SEEDS, CHUNK)) for seed in some]
     print(
@@ -56,7 +57,7 @@ def hunt(pool: Any, only: str, report: Path | None) -> int:
         f"{time.monotonic() - began:.0f} s"
     )
     if wrong:
-        print(f"false alarms at seeds {wrong}")
+        print(f"false alarms at seeds {wrong}: make simulate SEED={wrong[0]} tells one")
     if report is not None:
         report.write_text(json.dumps({"bugs": found, "false_alarms": wrong}, indent=2) + "\n")
     return 1 if missed or wrong else 0

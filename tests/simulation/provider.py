@@ -1,4 +1,4 @@
-"""A simulated payment provider: answers each command by its id alone; late, twice, by webhook, or not at all."""
+"""A simulated payment provider: answers a command by its id alone; late, twice, by webhook, or not at all."""
 
 import asyncio
 from random import Random
@@ -78,7 +78,9 @@ class Provider:
         payment = f"pay-{command['command_id'] or command['id']}"
         content = {
             "account_id": command["account_id"],
-            "payment_id": payment if kind not in {"unavailable", "refused"} else f"none:{command['command_id']}",
+            "payment_id": payment
+            if kind not in {"unavailable", "refused"}
+            else f"none:{command['command_id']}",
             "kind": kind,
             "amount_minor": command["amount_minor"],
             "currency": command["currency"],

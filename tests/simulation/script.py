@@ -214,7 +214,9 @@ class Author:
         made, self.inputs = tuple(self.inputs), []
         return Step(made, tick, self.now)
 
-    def put(self, topic: str, account: str, content: dict[str, Any], phase: int, *, key: bytes | None = None) -> Input:
+    def put(
+        self, topic: str, account: str, content: dict[str, Any], phase: int, *, key: bytes | None = None
+    ) -> Input:
         """Send a record."""
         value = fixed().codec(CODECS[topic]).encode(content)
         lane = None if topic == names.PRICES.name else partition_of(account.encode(), self.lanes)
@@ -231,7 +233,9 @@ class Author:
             moment -= random.choice((MINUTE, 2 * HOUR, 3 * DAY, 10 * DAY, 20 * DAY, 36 * DAY))
         elif chance < 0.45:
             months = calendar((ZoneFrom(0, self.zones[account]),))
-            moment = months.start(months.month_of(self.now)) + random.choice((-1, 0, 1, -30 * MINUTE, 30 * MINUTE))
+            moment = months.start(months.month_of(self.now)) + random.choice(
+                (-1, 0, 1, -30 * MINUTE, 30 * MINUTE)
+            )
         elif chance < 0.5:
             moment += random.choice((4 * MINUTE, 6 * MINUTE))
         content = {
@@ -262,8 +266,12 @@ class Author:
             content = random.choice(self.paid)
             self.put(names.PAYMENTS.name, content["account_id"], content, TOGETHER)
             return
-        self.pay(account, f"{account}-p{random.randrange(8)}", "succeeded" if random.random() < 0.9 else "failed",
-                 random.choice(AMOUNTS))
+        self.pay(
+            account,
+            f"{account}-p{random.randrange(8)}",
+            "succeeded" if random.random() < 0.9 else "failed",
+            random.choice(AMOUNTS),
+        )
 
     def follow(self) -> None:
         """Refund, dispute, win or return a payment that may not have come yet."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -59,8 +60,6 @@ class Played:
     rebalances: int = 0
     records: int = 0
     seconds: float = 0.0
-    stores: list[str] = field(default_factory=list)
-    """Where a live store differs from its changelog."""
 
 
 @cache
@@ -81,8 +80,11 @@ class World:
         self.schemas = fixed()
         topics = [*(t.name for t in names.ALL), *(changelog("evergreen", table) for table in STATE_TABLES)]
         self.broker = Broker(
-            topics, script.lanes, clock=self.loop.time, timeout=20.0,
-            schedule=lambda do: self._soon(do),
+            topics,
+            script.lanes,
+            clock=self.loop.time,
+            timeout=20.0,
+            schedule=self._soon,
         )
         self.disks = disk.Disks()
         self.disks.on_write = self._on_write
@@ -123,16 +125,12 @@ class World:
     async def news(self, seconds: float) -> None:
         """Wait until something changed at the broker, or some time."""
         self._news.clear()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._news.wait()
-        except TimeoutError:
-            pass
         await asyncio.sleep(self.latency())
 
-    def append(
-        self, topic: str, lane: int, key: bytes | None, value: bytes | None, timestamp: int
-    ) -> None:
+    def append(self, topic: str, lane: int, key: bytes | None, value: bytes | None, timestamp: int) -> None:
         """Write a record as a producer without transactions does."""
         self.broker.logs[topic, lane].append(timestamp, [((key, value), ())])
         self.broker_changed()
@@ -143,7 +141,9 @@ class World:
         """Count a passing of a point."""
         injury = self.tally.due(point)
         if injury is not None:
-            self.tell(process, f"{injury.what} at {point} #{injury.nth} {injury.seconds or ''} {injury.store}")
+            self.tell(
+                process, f"{injury.what} at {point} #{injury.nth} {injury.seconds or ''} {injury.store}"
+            )
         return injury
 
     def died(self, process: Process, store: str) -> None:

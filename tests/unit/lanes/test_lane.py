@@ -427,6 +427,23 @@ async def test_work_that_the_last_owner_left_is_finished_first_and_the_note_take
     assert [c.offsets.get("ticks") for c in world.producer(0).commits][:2] == [None, (4, "")]
 
 
+async def test_the_note_is_taken_back_where_the_last_of_the_work_writes_nothing(world: World) -> None:
+    world.next_offsets["ticks"] = 4
+    job = Job(left=0)
+
+    async with running(world, job):
+        await until(lambda: world.producer(0).commits)
+
+    assert [c.offsets for c in world.producer(0).commits] == [{"ticks": (4, "")}]
+
+
+async def test_a_lane_that_never_had_a_tick_commits_nothing_when_it_opens(world: World) -> None:
+    async with running(world, Job()):
+        await quiet()
+
+    assert world.producer(0).commits == []
+
+
 async def test_a_lane_without_a_barrier_topic_works_as_well(world: World) -> None:
     job = Job(barrier_topic=None)
 
