@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.simulation.plain import prefer_sources
+
 HASH_SEED = "0"
 SHOWN = 3
 """Failing histories that are made short and told."""
@@ -150,4 +152,5 @@ if __name__ == "__main__":
     if os.environ.get("PYTHONHASHSEED") != HASH_SEED:
         os.environ["PYTHONHASHSEED"] = HASH_SEED
         os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
+    prefer_sources()
     sys.exit(main(sys.argv[1:]))
