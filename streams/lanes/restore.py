@@ -38,7 +38,8 @@ async def committed_offsets(cluster: Cluster, lane: int, inputs: tuple[str, ...]
         starts = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)  # after the offsets: another owner may commit meanwhile
         offsets: OffsetMap = {}
-        for partition, committed in noted.items():
+        for partition in partitions:
+            committed = noted[partition]
             if committed is None:
                 committed = starts[partition]
             elif not starts[partition] <= committed <= ends[partition]:

@@ -22,7 +22,7 @@ class Sources:
         name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return where a module's source is."""
-        if name.split(".")[0] not in OURS:
+        if name.split(".", maxsplit=1)[0] not in OURS:
             return None
         for place in path or (ROOT,):
             spec = FileFinder(place, (SourceFileLoader, SOURCE_SUFFIXES)).find_spec(name)
