@@ -21,7 +21,7 @@ class Verdict:
     broken: list[str] = field(default_factory=list)
     """Rules that do not hold, with the first case of each."""
     rules: tuple[str, ...] = ()
-    """Their short names: `verify 2`, `digest`, `balances`, `stopped`."""
+    """Their short names: `verify 2`, `state`, `digest`, `balances`, `stopped`."""
     records: int = 0
     commits: int = 0
     aborted: int = 0
@@ -49,6 +49,9 @@ def judged(script: Script) -> Verdict:
                 f"{found.number}. {case.rule}: {case.account} {case.place}: "
                 f"expected {case.expected}; found {case.found}"
             )
+    if played.stale:
+        rules.append("state")
+        verdict.broken.append(f"a live table is not what its changelog says: {'; '.join(played.stale[:3])}")
     if script.ordered:
         for rule, line in _against_undisturbed(script, played.topics):
             rules.append(rule)

@@ -24,6 +24,10 @@ class Membership:
         """Whether a worker has its lanes still, as far as it could know by asking."""
         return worker in self._current and not self._waiting
 
+    def lanes_of(self, worker: "Worker") -> list[int]:
+        """Return a member's lanes."""
+        return self._current.get(worker, [])
+
     def heard(self, worker: "Worker") -> None:
         """Take note of a heartbeat."""
         if worker in self._heard:

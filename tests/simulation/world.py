@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -32,6 +32,7 @@ from tests.simulation.processes import Process, new_task
 from tests.simulation.provider import Provider
 from tests.simulation.script import FIRST, LAST, Script, Step
 from tests.simulation.worker import Worker
+from verify.partitions import partition_of
 from verify.topics import ACCOUNTS_CHANGELOG, READ, Topics
 
 PATIENCE_SECONDS = 900.0
@@ -60,6 +61,8 @@ class Played:
     rebalances: int = 0
     records: int = 0
     seconds: float = 0.0
+    stale: list[str] = field(default_factory=list)
+    """Tables of open lanes that are not what their changelog says."""
 
 
 @cache
@@ -99,6 +102,7 @@ class World:
         self._fault: BaseException | None = None
         self._verbose = verbose
         self.told: list[str] = []
+        self.stale: list[str] = []
 
     # -- time and messages
 
@@ -205,6 +209,8 @@ class World:
             self.disks.keep_copies()
         self.crew(max(1, script.workers))
         await self.settle()
+        await asyncio.sleep(2.0)  # the replies to the last commits
+        self.stale = list(self._stale())
 
     async def _expire(self) -> None:
         while True:
@@ -243,6 +249,27 @@ class World:
             if self.loop.time() > deadline:
                 raise StoppedError(f"no zero lag within {PATIENCE_SECONDS:g} s: {self._lag()}")
             await self.news(0.25)
+
+    def _stale(self) -> Iterator[str]:
+        """Yield the tables of open lanes that differ from what their changelog rebuilds."""
+        for worker in self.hosts.values():
+            if worker is None or worker.is_frozen:
+                continue
+            for number in set(worker.group.open_lanes) & set(self.membership.lanes_of(worker)):
+                lane = worker.group._lanes[number]
+                for name, table in lane._tables.items():
+                    space = spaces.MemorySpace()
+                    store = table.store(space)
+                    for record in self.broker.logs[table.topic, number].committed():
+                        key = record.key
+                        if key is None or (table.source and partition_of(key, self.script.lanes) != number):
+                            continue  # a profile in a wrong partition is nobody's here: no matter who kept it
+                        store.apply(key, record.value)
+                    live = dict(lane._stores[name]._space.items())  # type: ignore[attr-defined]
+                    if table.source:
+                        live = {k: v for k, v in live.items() if partition_of(k, self.script.lanes) == number}
+                    if dict(space.items()) != live:
+                        yield f"{worker.name}, lane {number}, table {name}"
 
     def _is_settled(self) -> bool:
         return not self._lag() and self.provider.is_idle and not self.broker.open_transactions
@@ -293,6 +320,7 @@ def play(script: Script, *, verbose: bool = False) -> Played:
                 rebalances=world.membership.rebalances,
                 records=sum(len(step.inputs) for step in script.steps),
                 seconds=loop.time(),
+                stale=world.stale,
             )
         except StuckError as error:
             raise StoppedError(f"stuck: {error}") from error
