@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaTimeoutError
 from streams.agents.intake import Intake
 from streams.agents.job import BillingFold
 from streams.agents.seen import SeenShelf, SeenStore
-from streams.agents.shelves import Cabinet, ProfileShelf, WaitingShelf
+from streams.agents.shelves import Cabinet, ProfileStore, WaitingShelf
 from streams.domain.reasons import Reason, Rejected
 from streams.lanes import lane as lane_module
 from streams.lanes import restore as restore_module
@@ -406,9 +406,14 @@ def a_changed_payment_is_not_written(patch: pytest.MonkeyPatch) -> None:
     _wrap(patch, Cabinet, "seal", seal)
 
 
-def an_erased_profile_stays_in_force(patch: pytest.MonkeyPatch) -> None:
-    """An erasure is not seen until its batch is committed."""
-    patch.setattr(ProfileShelf, "erase", lambda self, account_id: None)
+def an_erasure_is_not_kept(patch: pytest.MonkeyPatch) -> None:
+    """An erased profile is back in force once its batch is committed."""
+
+    def apply(right: Any, self: ProfileStore, key: bytes, value: bytes | None) -> None:
+        if value is not None:
+            right(self, key, value)
+
+    _wrap(patch, ProfileStore, "apply", apply)
 
 
 def the_wrong_lane_is_not_noticed(patch: pytest.MonkeyPatch) -> None:
@@ -472,7 +477,7 @@ BUGS = (
     waiting_events_are_forgotten_at_a_restart,
     ids_are_dropped_a_day_early,
     a_changed_payment_is_not_written,
-    an_erased_profile_stays_in_force,
+    an_erasure_is_not_kept,
     the_wrong_lane_is_not_noticed,
     a_low_status_is_not_said,
 )
