@@ -122,8 +122,8 @@ def _print_table(done: Counter[str], passed: Counter[str]) -> None:
 
 
 def _short(seed: int, rules: tuple[str, ...]) -> str:
+    from tests.simulation.author import written
     from tests.simulation.check import judged, shortest, story
-    from tests.simulation.script import written
 
     few = shortest(written(seed), rules)
     again = judged(few)
@@ -131,8 +131,8 @@ def _short(seed: int, rules: tuple[str, ...]) -> str:
 
 
 def _tell(seed: int) -> int:
+    from tests.simulation.author import written
     from tests.simulation.check import judged, story
-    from tests.simulation.script import written
     from tests.simulation.world import StoppedError, play
 
     script = written(seed)

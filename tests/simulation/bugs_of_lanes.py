@@ -10,18 +10,14 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 
-from streams.agents.intake import Intake
-from streams.agents.job import BillingFold
-from streams.agents.seen import SeenShelf, SeenStore
-from streams.agents.shelves import Cabinet, ProfileStore, WaitingShelf
-from streams.domain.reasons import Reason, Rejected
 from streams.lanes import lane as lane_module
 from streams.lanes import restore as restore_module
-from streams.lanes.job import Batch, Run, Store
+from streams.lanes.job import Batch, Store
 from streams.lanes.lane import BarrierQueue, Fetch, Lane
 from streams.lanes.spaces import RocksKeeper
 from streams.lanes.transaction import KeyValue, LaneProducer, Offset
 from tests.simulation import clients
+from tests.simulation.planting import wrap, wrap_async
 from tests.simulation.processes import Process
 
 Writes = Mapping[str, Iterable[KeyValue]]
@@ -93,7 +89,7 @@ def the_commit_comes_mid_event(patch: pytest.MonkeyPatch) -> None:
                 found[last.topic] = (last.start, "")
         return found
 
-    _wrap(patch, Lane, "_offsets", offsets)
+    wrap(patch, Lane, "_offsets", offsets)
 
 
 def outputs_bypass_the_transaction(patch: pytest.MonkeyPatch) -> None:
@@ -194,7 +190,7 @@ def the_store_is_written_before_the_commit(patch: pytest.MonkeyPatch) -> None:
         self._keeper.flush({})
         await right(self, batch)
 
-    _wrap_async(patch, Lane, "_commit", commit)
+    wrap_async(patch, Lane, "_commit", commit)
 
 
 def the_stores_position_is_written_first(patch: pytest.MonkeyPatch) -> None:
@@ -209,32 +205,7 @@ def the_stores_position_is_written_first(patch: pytest.MonkeyPatch) -> None:
             space.pending.update(values)
         right(self, positions)
 
-    _wrap(patch, RocksKeeper, "flush", flush)
-
-
-def an_exception_skips_the_event(patch: pytest.MonkeyPatch) -> None:
-    """Hole 8: a record whose handling raises is passed over, and the offset goes on."""
-    calls = [0]
-
-    def take(right: Any, self: BillingFold, origin: Any, event: Any, batch: Batch) -> None:
-        calls[0] += 1
-        if calls[0] % 97 != 0:  # else it raised, and was skipped
-            right(self, origin, event, batch)
-
-    _wrap(patch, BillingFold, "_take", take)
-
-
-def a_codecs_exception_skips_the_record(patch: pytest.MonkeyPatch) -> None:
-    """Hole 9: what cannot be decoded leaves no dead letter."""
-
-    def take(right: Any, self: BillingFold, origin: Any, event: Any, batch: Batch) -> None:
-        wire = {Reason.TRUNCATED, Reason.UNDECODABLE, Reason.TRAILING_BYTES}
-        if isinstance(event, Rejected) and event.reason in wire:
-            self._counts["duplicate"] += 1
-            return
-        right(self, origin, event, batch)
-
-    _wrap(patch, BillingFold, "_take", take)
+    wrap(patch, RocksKeeper, "flush", flush)
 
 
 def timers_have_no_catch_up(patch: pytest.MonkeyPatch) -> None:
@@ -244,31 +215,7 @@ def timers_have_no_catch_up(patch: pytest.MonkeyPatch) -> None:
         await right(self)
         self._working = False
 
-    _wrap_async(patch, Lane, "_open", opened)
-
-
-def dedupe_is_skipped_for_one_batch(patch: pytest.MonkeyPatch) -> None:
-    """The first batch after a restart does not ask for remembered ids."""
-    start = SeenShelf.__init__
-
-    def begun(self: Any, store: SeenStore) -> None:
-        start(self, store)
-        self.blind = True
-
-    def get(right: Any, self: Any, digest: bytes) -> bytes | None:
-        if self.blind:
-            added: bytes | None = self._added.get(digest)
-            return added
-        found: bytes | None = right(self, digest)
-        return found
-
-    def committed(right: Any, self: Any) -> None:
-        right(self)
-        self.blind = False
-
-    patch.setattr(SeenShelf, "__init__", begun)
-    _wrap(patch, SeenShelf, "get", get)
-    _wrap(patch, SeenShelf, "committed", committed)
+    wrap_async(patch, Lane, "_open", opened)
 
 
 def a_barrier_does_not_wait(patch: pytest.MonkeyPatch) -> None:
@@ -277,7 +224,7 @@ def a_barrier_does_not_wait(patch: pytest.MonkeyPatch) -> None:
     def cover(right: Any, self: BarrierQueue, fetches: int, ends: Mapping[str, int]) -> None:
         right(self, fetches, dict.fromkeys(ends, 0))
 
-    _wrap(patch, BarrierQueue, "cover", cover)
+    wrap(patch, BarrierQueue, "cover", cover)
 
 
 def a_lost_fetch_is_not_noticed(patch: pytest.MonkeyPatch) -> None:
@@ -288,7 +235,7 @@ def a_lost_fetch_is_not_noticed(patch: pytest.MonkeyPatch) -> None:
             fetch.start = min(fetch.start, self._expected[fetch.topic])
         right(self, fetch)
 
-    _wrap(patch, Lane, "deliver", deliver)
+    wrap(patch, Lane, "deliver", deliver)
 
 
 def a_fetch_is_folded_twice(patch: pytest.MonkeyPatch) -> None:
@@ -299,7 +246,7 @@ def a_fetch_is_folded_twice(patch: pytest.MonkeyPatch) -> None:
             self._expected[fetch.topic] = fetch.start
         right(self, fetch)
 
-    _wrap(patch, Lane, "deliver", deliver)
+    wrap(patch, Lane, "deliver", deliver)
 
 
 def kept_lanes_do_not_seek(patch: pytest.MonkeyPatch) -> None:
@@ -331,7 +278,7 @@ def a_note_stays_where_nothing_is_left_to_write(patch: pytest.MonkeyPatch) -> No
         if not (batch.runs or batch.outputs or batch.writes):
             self._noted = self._working
 
-    _wrap(patch, Lane, "_act_on_barriers", act)
+    wrap(patch, Lane, "_act_on_barriers", act)
 
 
 def a_commit_without_reply_is_written_again(patch: pytest.MonkeyPatch) -> None:
@@ -360,93 +307,6 @@ def a_crowded_batch_is_cut_off(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(LaneProducer, "_batches", staticmethod(first))
 
 
-def the_journal_forgets_a_run(patch: pytest.MonkeyPatch) -> None:
-    """The journal tells the last run of a commit only."""
-
-    def journal(right: Any, self: BillingFold, batch: Batch) -> None:
-        runs: list[Run] = batch.runs
-        batch.runs = runs[-1:]
-        right(self, batch)
-        batch.runs = runs
-
-    _wrap(patch, BillingFold, "_journal", journal)
-
-
-def waiting_events_are_forgotten_at_a_restart(patch: pytest.MonkeyPatch) -> None:
-    """What waits is restored, but not looked at again."""
-    start = WaitingShelf.__init__
-
-    def forgetful(self: WaitingShelf, *how: Any) -> None:
-        start(self, *how)
-        self._rows.clear()
-        self._by_account.clear()
-        self._by_meter.clear()
-
-    patch.setattr(WaitingShelf, "__init__", forgetful)
-
-
-def ids_are_dropped_a_day_early(patch: pytest.MonkeyPatch) -> None:
-    """The ids of the day that the forget line stands in are dropped."""
-
-    def keys_before(self: SeenStore, moment: int) -> list[bytes]:
-        last = moment // 86_400_000
-        return [key for day in sorted(self._days) if day <= last for key in self._days[day]]
-
-    patch.setattr(SeenStore, "keys_before", keys_before)
-
-
-def a_changed_payment_is_not_written(patch: pytest.MonkeyPatch) -> None:
-    """Of several payments that changed in one batch the last one is not written."""
-
-    def seal(right: Any, self: Cabinet[Any], batch: Batch) -> None:
-        if self._table == "payments" and len(self.changed) > 1:
-            self.changed.popitem()
-        right(self, batch)
-
-    _wrap(patch, Cabinet, "seal", seal)
-
-
-def an_erasure_is_not_kept(patch: pytest.MonkeyPatch) -> None:
-    """An erased profile is back in force once its batch is committed."""
-
-    def apply(right: Any, self: ProfileStore, key: bytes, value: bytes | None) -> None:
-        if value is not None:
-            right(self, key, value)
-
-    _wrap(patch, ProfileStore, "apply", apply)
-
-
-def the_wrong_lane_is_not_noticed(patch: pytest.MonkeyPatch) -> None:
-    """A record that stands in another account's partition is folded there."""
-    patch.setattr(Intake, "_key_flaw", lambda self, key: None)
-
-
-def a_low_status_is_not_said(patch: pytest.MonkeyPatch) -> None:
-    """Gateways are not told that an account is low."""
-
-    def emit(right: Any, self: BillingFold, output: Any, batch: Batch) -> None:
-        if type(output).__name__ == "StatusChanged" and output.status.value == "low":
-            return
-        right(self, output, batch)
-
-    _wrap(patch, BillingFold, "_emit", emit)
-
-
-def _wrap(patch: pytest.MonkeyPatch, owner: Any, name: str, bug: Any) -> None:
-    """Replace a function by a bug, that is given the function as its first argument."""
-    right = getattr(owner, name)
-    patch.setattr(owner, name, lambda *args, **more: bug(right, *args, **more))
-
-
-def _wrap_async(patch: pytest.MonkeyPatch, owner: Any, name: str, bug: Any) -> None:
-    right = getattr(owner, name)
-
-    async def wrapped(*args: Any, **more: Any) -> Any:
-        return await bug(right, *args, **more)
-
-    patch.setattr(owner, name, wrapped)
-
-
 BUGS = (
     offsets_apart_from_state,
     offsets_committed_early,
@@ -461,10 +321,7 @@ BUGS = (
     offsets_before_the_fence,
     the_store_is_written_before_the_commit,
     the_stores_position_is_written_first,
-    an_exception_skips_the_event,
-    a_codecs_exception_skips_the_record,
     timers_have_no_catch_up,
-    dedupe_is_skipped_for_one_batch,
     a_barrier_does_not_wait,
     a_lost_fetch_is_not_noticed,
     a_fetch_is_folded_twice,
@@ -473,11 +330,4 @@ BUGS = (
     a_note_stays_where_nothing_is_left_to_write,
     a_commit_without_reply_is_written_again,
     a_crowded_batch_is_cut_off,
-    the_journal_forgets_a_run,
-    waiting_events_are_forgotten_at_a_restart,
-    ids_are_dropped_a_day_early,
-    a_changed_payment_is_not_written,
-    an_erasure_is_not_kept,
-    the_wrong_lane_is_not_noticed,
-    a_low_status_is_not_said,
 )

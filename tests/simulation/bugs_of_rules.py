@@ -24,6 +24,7 @@ from streams.domain.book import Book
 from streams.domain.desk import Desk
 from streams.domain.events import PaymentKind
 from streams.domain.outcomes import Outcome
+from tests.simulation.planting import wrap
 
 
 def command_ids_are_random(patch: pytest.MonkeyPatch) -> None:
@@ -34,7 +35,7 @@ def command_ids_are_random(patch: pytest.MonkeyPatch) -> None:
         pending.command_id = f"{account.account_id}:{pending.episode}:{random.randrange(10**6)}"
         right(desk, account, pending)
 
-    _wrap(patch, topup, "_send", send)
+    wrap(patch, topup, "_send", send)
 
 
 def invoice_numbers_are_random(patch: pytest.MonkeyPatch) -> None:
@@ -55,7 +56,7 @@ def a_late_line_is_in_two_invoices(patch: pytest.MonkeyPatch) -> None:
         if had_been_invoiced:
             row.invoiced_quantity, row.invoiced_amount, row.invoiced_tax, row.charges = before
 
-    _wrap(patch, invoice, "_mark_invoiced", mark)
+    wrap(patch, invoice, "_mark_invoiced", mark)
 
 
 def the_limit_is_off_by_the_pending_top_up(patch: pytest.MonkeyPatch) -> None:
@@ -70,8 +71,8 @@ def the_limit_is_off_by_the_pending_top_up(patch: pytest.MonkeyPatch) -> None:
         right(top_up)
         top_up.taken_minor += pending.amount_minor
 
-    _wrap(patch, topup, "_make", make)
-    _wrap(patch, topup, "_end_without_money", end)
+    wrap(patch, topup, "_make", make)
+    wrap(patch, topup, "_end_without_money", end)
 
 
 def a_month_begins_an_hour_late_in_one_zone(patch: pytest.MonkeyPatch) -> None:
@@ -81,7 +82,7 @@ def a_month_begins_an_hour_late_in_one_zone(patch: pytest.MonkeyPatch) -> None:
         found: int = right(month, zone)
         return found + 3_600_000 if zone == "America/New_York" else found
 
-    _wrap(patch, periods, "_midnight", midnight)
+    wrap(patch, periods, "_midnight", midnight)
     periods.calendar.cache_clear()
 
 
@@ -102,7 +103,7 @@ def a_success_is_credited_again(patch: pytest.MonkeyPatch) -> None:
         payment.paid = 0
         return right(desk, account, payment, event)
 
-    _wrap(patch, payments, "_succeed", succeed)
+    wrap(patch, payments, "_succeed", succeed)
 
 
 def a_refund_may_pass_its_payment(patch: pytest.MonkeyPatch) -> None:
@@ -114,7 +115,7 @@ def a_refund_may_pass_its_payment(patch: pytest.MonkeyPatch) -> None:
         payment.taken = [*[t for t in taken if t not in payment.taken], *payment.taken]
         return outcome
 
-    _wrap(patch, payments, "_take", take)
+    wrap(patch, payments, "_take", take)
 
 
 def a_second_command_is_made_while_one_is_pending(patch: pytest.MonkeyPatch) -> None:
@@ -124,7 +125,7 @@ def a_second_command_is_made_while_one_is_pending(patch: pytest.MonkeyPatch) -> 
         reason = right(account)
         return None if reason is topup.Decision.PENDING and account.automatic_top_up else reason
 
-    _wrap(patch, topup, "_blocked", blocked)
+    wrap(patch, topup, "_blocked", blocked)
 
 
 def a_closed_period_is_charged(patch: pytest.MonkeyPatch) -> None:
@@ -135,7 +136,7 @@ def a_closed_period_is_charged(patch: pytest.MonkeyPatch) -> None:
         right(desk, account, event, month, *more)
         account.first_open = first_open
 
-    _wrap(patch, ledger, "charge", charge)
+    wrap(patch, ledger, "charge", charge)
 
 
 def a_second_copy_counts_as_applied(patch: pytest.MonkeyPatch) -> None:
@@ -159,7 +160,7 @@ def time_goes_back(patch: pytest.MonkeyPatch) -> None:
             self._desk.keep_lane()
         return outcome
 
-    _wrap(patch, Book, "_tick", tick)
+    wrap(patch, Book, "_tick", tick)
 
 
 def a_period_closes_without_grace(patch: pytest.MonkeyPatch) -> None:
@@ -169,7 +170,7 @@ def a_period_closes_without_grace(patch: pytest.MonkeyPatch) -> None:
         found: int = right(self, moment, 0)
         return found
 
-    _wrap(patch, periods.Calendar, "first_open", first_open)
+    wrap(patch, periods.Calendar, "first_open", first_open)
 
 
 def months_are_forgotten_at_their_close(patch: pytest.MonkeyPatch) -> None:
@@ -190,7 +191,7 @@ def usage_without_account_is_thrown_away(patch: pytest.MonkeyPatch) -> None:
     def apply(right: Any, desk: Desk, event: Any) -> Any:
         return right(desk, event) if desk.accounts.get(event.account_id) else Outcome.DUPLICATE
 
-    _wrap(patch, usage, "apply", apply)
+    wrap(patch, usage, "apply", apply)
 
 
 def waiting_usage_meets_the_next_month(patch: pytest.MonkeyPatch) -> None:
@@ -199,7 +200,7 @@ def waiting_usage_meets_the_next_month(patch: pytest.MonkeyPatch) -> None:
     def settle(right: Any, desk: Desk, row: Any, before: int) -> None:
         right(desk, row, desk.time)
 
-    _wrap(patch, waiting, "_settle", settle)
+    wrap(patch, waiting, "_settle", settle)
 
 
 def a_status_is_as_it_was_before_the_charge(patch: pytest.MonkeyPatch) -> None:
@@ -209,7 +210,7 @@ def a_status_is_as_it_was_before_the_charge(patch: pytest.MonkeyPatch) -> None:
         right(account)
         account.calm_from = -(10**40)
 
-    _wrap(patch, standing, "_set_calm", calm)
+    wrap(patch, standing, "_set_calm", calm)
 
 
 def the_opening_is_lost(patch: pytest.MonkeyPatch) -> None:
@@ -219,7 +220,7 @@ def the_opening_is_lost(patch: pytest.MonkeyPatch) -> None:
         right(desk, account, period, totals, **more)
         account.opening += 1
 
-    _wrap(patch, invoice, "write", write)
+    wrap(patch, invoice, "write", write)
     patch.setattr(ledger, "check", lambda account: None)
 
 
@@ -230,13 +231,7 @@ def a_command_passes_what_it_may_take(patch: pytest.MonkeyPatch) -> None:
         found: int = right(desk, account, auto)
         return found + auto.amount_minor if auto.amount_minor and auto.monthly_limit_minor else found
 
-    _wrap(patch, topup, "_amount_minor", amount)
-
-
-def _wrap(patch: pytest.MonkeyPatch, owner: Any, name: str, bug: Any) -> None:
-    """Replace a function by a bug, that is given the function as its first argument."""
-    right = getattr(owner, name)
-    patch.setattr(owner, name, lambda *args, **more: bug(right, *args, **more))
+    wrap(patch, topup, "_amount_minor", amount)
 
 
 BUGS = (

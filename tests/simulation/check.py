@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streams import topics as names
-from tests.simulation.script import Input, Script, written
+from tests.simulation.author import written
+from tests.simulation.script import Input, Script
 from tests.simulation.world import Played, StoppedError, play, settings
 from verify import digest
 from verify.check import check as verified

@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
-from tests.simulation import bugs_of_lanes, bugs_of_rules
+from tests.simulation import bugs_of_agents, bugs_of_lanes, bugs_of_rules
 from tests.simulation.check import check
 from tests.simulation.processes import Process
 
 SEEDS = 1_000
 """Within so many histories a bug must be caught; as many must hold without one."""
-BUGS: Sequence[Callable[[pytest.MonkeyPatch], None]] = (*bugs_of_lanes.BUGS, *bugs_of_rules.BUGS)
+BUGS: Sequence[Callable[[pytest.MonkeyPatch], None]] = (
+    *bugs_of_lanes.BUGS,
+    *bugs_of_agents.BUGS,
+    *bugs_of_rules.BUGS,
+)
 CHUNK = 50
 
 

@@ -25,7 +25,7 @@ from streams.settings import Settings
 from streams.topics import STATE_TABLES, changelog
 from tests.simulation import clients, disk
 from tests.simulation.broker import Broker
-from tests.simulation.injuries import LOSE, Injury, Killed, Tally
+from tests.simulation.injuries import Injury, Tally
 from tests.simulation.loop import LoopTime, StuckError, VirtualLoop
 from tests.simulation.membership import Membership
 from tests.simulation.processes import Process, new_task
@@ -372,6 +372,3 @@ class _seams:  # noqa: N801 - a context manager
     def __exit__(self, *_: object) -> None:
         for (module, name, _), before in zip(self._places, self._before, strict=True):
             setattr(module, name, before)
-
-
-__all__ = ["LOSE", "Killed", "Played", "StoppedError", "World", "play", "settings"]

@@ -330,6 +330,18 @@ def test_a_dispute_is_won_after_it_was_made() -> None:
     assert broken_of_eight(h) == []
 
 
+def test_what_was_won_back_can_be_disputed_again() -> None:
+    h = opened()
+    when = "2026-01-10T00:00"
+
+    paid(h)
+    h.input("payment-events", "applied", payment(ACME, "p1", "disputed", 1500, when, reference="d1"))
+    h.input("payment-events", "applied", payment(ACME, "p1", "dispute_won", 1500, when, reference="d1"))
+    h.input("payment-events", "applied", payment(ACME, "p1", "disputed", 1900, when, reference="d2"))
+
+    assert broken_of_eight(h) == []
+
+
 def test_money_for_an_unknown_account_waits_for_a_tick_that_opens_it() -> None:
     h = opened()
 
