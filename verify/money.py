@@ -155,6 +155,12 @@ def retry(lane: Lane, money: Money, *, at_tick: bool) -> bool:
     return True
 
 
+def waits_in_account(lane: Lane, item: object) -> bool:
+    """Return whether an item's account is there but not what it follows: a payment, or a dispute."""
+    account = lane.accounts.get(item.account_id) if isinstance(item, Money) else None
+    return account is not None and isinstance(item, Money) and not _may_book(account, item)
+
+
 def _comes_later(lane: Lane, money: Money) -> bool:
     """Return whether the outputs say that a reversal was booked after all: it came once the tick was read."""
     return lane.settled_at(money) is not None and not lane.saw_dead(money.place, "unknown_event")
@@ -191,7 +197,7 @@ def book(lane: Lane, account: Account, money: Money) -> tuple[str, ...] | None:
     account.causes += 1
     lane.money.append(money)
     if money.kind in {"payment", "dispute"}:
-        _release(lane, account)
+        release(lane, account)
     return ()
 
 
@@ -222,10 +228,10 @@ def _exceeds(lane: Lane, account: Account, money: Money) -> bool:
     return total + amount > paid and lane.saw_dead(money.place, "refund_exceeds_payment")
 
 
-def _release(lane: Lane, account: Account) -> None:
+def release(lane: Lane, account: Account) -> None:
     """Book what waited for a payment or dispute, in the order in which it came."""
     held = lane.held.get(account.account_id, [])
-    while ready := next((m for m in held if _may_book(account, m)), None):
+    while ready := next((m for m in held if _may_book(account, m) and not lane.waits_on(m)), None):
         held.remove(ready)
         reasons = book(lane, account, ready) or ()
         if reasons:

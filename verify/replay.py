@@ -209,6 +209,9 @@ def _act_on_tick(lane: Lane, time: int) -> None:
 def _settle_what_waits(lane: Lane) -> None:
     for account_id in list(lane.waiting):
         _retry(lane, account_id, at_tick=True, surely=_none)
+    for account_id in list(lane.held):
+        if account_id in lane.accounts:
+            money.release(lane, lane.accounts[account_id])
 
 
 def _none(item: Use | Money) -> bool:
@@ -226,7 +229,7 @@ def _retry(
     waiting = lane.waiting.pop(account_id, [])
     still: list[Use | Money] = []
     for item in sorted(waiting, key=lambda item: isinstance(item, Money) and money.is_reversal(item)):
-        if not surely(item) and lane.waits_on(item):
+        if not surely(item) and lane.waits_on(item) and not money.waits_in_account(lane, item):
             still.append(item)
             continue
         if isinstance(item, Money):

@@ -9,8 +9,8 @@ from verify.accounts import Money
 from verify.books import Books, Entry
 from verify.lane import Use
 
-SETTLED_ALONE = frozenset({"payment", "credit", "debit", "reversal"})
-"""Kinds of money that wait for nothing but their account or usage event."""
+FOLLOWING = frozenset({"refund", "dispute", "dispute_won", "return"})
+"""Kinds of money that wait for their payment too: without end, and in the account."""
 
 Name = tuple[str | None, ...]
 
@@ -24,8 +24,6 @@ class Settling:
 
     def at(self, item: Use | Money) -> int | None:
         """Return the lane time at which an item was settled; None: not at all, or before the first tick."""
-        if isinstance(item, Money) and item.kind not in SETTLED_ALONE:
-            return None
         letters = self._books.dead.get(item.place)
         if letters:
             rejected_at: int | None = letters[0].content["rejected_at"]
@@ -43,6 +41,8 @@ def _of_entry(entry: Entry) -> Name:
             return (entry.kind, entry.source, entry.event_id)
         case "payment":
             return (entry.kind, entry.payment_id)
+        case kind if kind in FOLLOWING:
+            return (kind, entry.payment_id, entry.reference)
         case _:
             return (entry.kind, entry.adjustment_id or f"entry {entry.number}")
 
@@ -52,4 +52,8 @@ def _of_item(item: Use | Money) -> Name:
         return ("charge", item.source, item.event_id)
     if item.kind == "payment":
         return (item.kind, item.content["payment_id"])
+    if item.kind in FOLLOWING:
+        return (item.kind, item.content["payment_id"], item.content["reference"])
+    if "adjustment_id" not in item.content:
+        return (item.kind, "moves no money")
     return (item.kind, item.content["adjustment_id"])

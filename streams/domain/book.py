@@ -160,10 +160,9 @@ class Book:
     def _on_account(self, event: PaymentEvent | Adjustment) -> Outcome | Rejected:
         """Apply money to its account, or let it wait: for its account, a reversal for its usage event."""
         desk, account = self._desk, self._account(event.account_id)
-        if account is None or isinstance(event, Adjustment):
-            again = waiting.again(desk, event)
-            if again is not None:
-                return again
+        again = waiting.again(desk, event)  # what came too late for the tick that opened its account waits on
+        if again is not None:
+            return again
         if account is None:
             return waiting.hold(desk, event)
         if isinstance(event, PaymentEvent):

@@ -184,6 +184,10 @@ class Broker:
         """How many transactions are open or being ended."""
         return sum(producer.under_way is not None for producer in self._producers.values())
 
+    def is_newest(self, transactional_id: str, epoch: int) -> bool:
+        """Whether nobody opened a producer of the id after this epoch's."""
+        return self._producers[transactional_id].epoch == epoch
+
     def _fenced(self, transactional_id: str, epoch: int) -> Producer:
         producer = self._producers[transactional_id]
         if epoch < producer.epoch:
