@@ -257,8 +257,9 @@ class World:
                 continue
             for number in set(worker.group.open_lanes) & set(self.membership.lanes_of(worker)):
                 lane = worker.group._lanes[number]
-                if not self.broker.is_newest(f"evergreen-{number}", lane._producer._producer._epoch):
-                    continue  # somebody who thawed has fenced it, and it has not tried to commit since
+                is_newest = self.broker.is_newest(f"evergreen-{number}", lane._producer._producer._epoch)
+                if lane.turning.locked() or not is_newest:
+                    continue  # it commits just now; or somebody who thawed has fenced it
                 for name, table in lane._tables.items():
                     space = spaces.MemorySpace()
                     store = table.store(space)
