@@ -34,7 +34,7 @@ def a_codecs_exception_skips_the_record(patch: pytest.MonkeyPatch) -> None:
     def take(right: Any, self: BillingFold, origin: Any, event: Any, batch: Batch) -> None:
         wire = {Reason.TRUNCATED, Reason.UNDECODABLE, Reason.TRAILING_BYTES}
         if isinstance(event, Rejected) and event.reason in wire:
-            self._counts["duplicate"] += 1
+            self._counts.duplicate += 1
             return
         right(self, origin, event, batch)
 

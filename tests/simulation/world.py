@@ -210,6 +210,8 @@ class World:
         self.crew(max(1, script.workers))
         await self.settle()
         await asyncio.sleep(2.0)  # the replies to the last commits
+        while self.broker.open_transactions:
+            await self.news(0.1)
         self.stale = list(self._stale())
 
     async def _expire(self) -> None:
