@@ -54,7 +54,8 @@ ifdef FULL
 endif
 
 faults: setup ## kill, freeze and rescale workers and payments under load, and check every cent
-	@$(RUN) pytest -m "" tests/faults tests/pipeline/test_payments_crashes.py
+	@$(RUN) pytest -m "" tests/faults tests/lanes/test_exactly_once.py tests/pipeline/test_payments.py \
+		tests/pipeline/test_payments_crashes.py
 
 simulate: setup ## play SEEDS=2000 histories without a broker, each hurt at random; SEED=7 tells one
 	@$(RUN) python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000))

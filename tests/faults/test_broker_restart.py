@@ -51,6 +51,7 @@ def test_workers_outlive_a_killed_and_a_restarted_broker_and_lose_nothing(
     assert len(injuries.done) == 2
 
 
+@pytest.mark.long
 def test_a_worker_that_is_started_again_while_the_broker_is_away_waits_for_it(
     own_kafka: local.Broker, deploy: Callable[[str], Deployment]
 ) -> None:

@@ -70,6 +70,7 @@ def run_undisturbed(calm: Deployment, stages: Sequence[Stage]) -> Outcome:
     return outcome(calm.read())
 
 
+@pytest.mark.long
 def test_kills_of_workers_and_payments_charge_no_automatic_top_up_twice_and_lose_none(
     deploy: Callable[[str], Deployment], tell: Callable[[str], None]
 ) -> None:

@@ -26,6 +26,7 @@ def test_every_record_is_counted_once_and_a_tick_waits_for_what_stood_before_it(
     assert sorted(lane for lane, _ in counted.ticks) == [0, 1, 2, 3]
 
 
+@pytest.mark.long
 def test_kills_freezes_and_more_or_fewer_workers_lose_and_double_nothing(deployment: Deployment) -> None:
     first = deployment.start_worker()
     deployment.emit(0, 5_000)

@@ -254,6 +254,7 @@ def test_a_command_of_a_transaction_that_was_aborted_is_not_answered(deployment:
     assert served[0].commands == 1
 
 
+@pytest.mark.long
 def test_a_killed_process_loses_no_command_and_charges_none_twice(
     deployment: Settings, events: Events, tmp_path: Path
 ):
@@ -354,6 +355,7 @@ def test_the_sandbox_is_refused_in_production(
     assert errors == "evergreen: EVERGREEN_PRODUCTION refuses the sandbox provider: it moves no money\n"
 
 
+@pytest.mark.long
 def test_a_broker_that_goes_away_is_waited_for():
     with local.broker(own=True, progress=False) as broker:
         deployment = Settings(

@@ -375,6 +375,7 @@ def group_has_members(deployment: Settings) -> bool:
     return bool(admin.describe_consumer_groups([group])[group].result().members)
 
 
+@pytest.mark.long
 def test_two_processes_share_the_lanes_and_one_that_was_frozen_does_no_harm_when_it_wakes(
     deployment: Settings, events: Events, tmp_path: Path
 ):
