@@ -30,8 +30,6 @@ class Money:
     """What it adds to the balance; 0 for a reversal, whose amount the prices decide."""
     occurred_at: int
     content: Content
-    commit: int
-    """Of the lane's commits, the one that took it in."""
     booked_at: int | None = None
     time_unsure: bool = False
     """True where it is not known when, and so perhaps in which period, it was booked."""

@@ -4,7 +4,7 @@ Owns the bookkeeping of decisions; the decisions themselves are in replay.py, us
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from schemas.wire import Record
@@ -32,8 +32,6 @@ class Use:
     meter: str
     quantity: int
     occurred_at: int
-    commit: int
-    """Of the lane's commits, the one that took it in."""
     uncertain: bool = False
     """True where removed events may have decided otherwise: it may be a duplicate of one of them."""
     time_unsure: bool = False
@@ -66,7 +64,6 @@ class Tally:
     """What became of one commit's records: at least so many, and so many more that may count so."""
 
     place: Place
-    commit: int
     fixed: Counter[str] = field(default_factory=Counter)
     extra: Counter[str] = field(default_factory=Counter)
     retained: int = 0
@@ -87,8 +84,6 @@ class Lane:
     settings: Settings
     dead_letters: Mapping[Place, frozenset[str]]
     """Reasons of the dead letters found, by their original's place. Asked only where the contract is open."""
-    settled_at: Callable[[Use | Money], int | None] = lambda item: None
-    """The lane time at which the outputs settle what waited. Asked only for which tick it was."""
     usage_head_removed: bool = False
     time: int | None = None
     periods_at: int | None = None
@@ -119,10 +114,10 @@ class Lane:
     """True where compaction took profiles away, so that not all that were in force are known."""
     folded: dict[str, int] = field(default_factory=dict)
     """Offset after the last that was folded, by input topic."""
-    tally: Tally = field(default_factory=lambda: Tally(Place("lane-journal", 0, 0), 0))
+    stood: dict[str, int] = field(default_factory=dict)
+    """Where the other inputs ended when the ticks of this commit were read, by topic, as its journal says."""
+    tally: Tally = field(default_factory=lambda: Tally(Place("lane-journal", 0, 0)))
     tallies: list[Tally] = field(default_factory=list)
-    perhaps_later: Counter[str] = field(default_factory=Counter)
-    """What was read with the last tick and settled at its time: by the tick, or in a commit after it."""
 
     @property
     def grace_ms(self) -> int:
@@ -133,10 +128,10 @@ class Lane:
         """Return whether an input was found as a dead letter for one of these reasons."""
         return not self.dead_letters.get(place, frozenset()).isdisjoint(reasons)
 
-    def waits_on(self, item: Use | Money) -> bool:
-        """Return whether the outputs settle an item later than now."""
-        at = self.settled_at(item)
-        return at is not None and (self.time is None or at > self.time)
+    def stood_before_tick(self, item: Use | Money) -> bool:
+        """Return whether an item stood in its input when the tick that is acted on was read."""
+        place = item.place
+        return place.topic not in self.stood or place.offset < self.stood[place.topic]
 
     def applied(self) -> None:
         """Count a record that took effect."""
@@ -162,13 +157,7 @@ class Lane:
 
     def settled(self, item: Use | Money, *reasons: str) -> None:
         """Count a waiting record that took effect, or with reasons one that became a dead letter."""
-        final = "dead" if reasons else "applied"
-        if item.commit == self.tally.commit:  # counted as waited and settled, or only as what it became
-            self.tally.fixed["waiting"] -= 1
-            self.tally.extra.update(("waiting", final, f"settled_{final}"))
-            self.perhaps_later[f"settled_{final}"] += 1
-        else:
-            self.tally.fixed[f"settled_{final}"] += 1
+        self.tally.fixed["settled_dead" if reasons else "settled_applied"] += 1
         if reasons:
             self.expected_dead[item.place] = frozenset(reasons)
 

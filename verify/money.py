@@ -3,7 +3,7 @@
 from schemas.wire import Record as Content
 from verify import limits
 from verify.accounts import Account, Money, exponent_of
-from verify.lane import Lane
+from verify.lane import Lane, Use
 from verify.pricing import minor_unit
 from verify.report import Place
 
@@ -38,9 +38,7 @@ def decide_payment(lane: Lane, place: Place, content: Content) -> None:
         return lane.dead(place, "currency_mismatch")
     sign = 1 if kind in {"payment", "dispute_won"} else -1
     amount = sign * content["amount_minor"] * minor_unit(exponent)
-    money = Money(
-        place, content["account_id"], kind, amount, content["occurred_at"], content, lane.tally.commit
-    )
+    money = Money(place, content["account_id"], kind, amount, content["occurred_at"], content)
     if name_of(money) in lane.seen_money:
         if kind == "payment" and account is not None:
             _hear(lane, content)  # a webhook that names no command came first
@@ -61,7 +59,7 @@ def _decide_news(lane: Lane, place: Place, content: Content, account: Account | 
     """Decide a payment event that moves no money."""
     if account is None:
         account_id = content["account_id"]
-        news = Money(place, account_id, NEWS, 0, content["occurred_at"], content, lane.tally.commit)
+        news = Money(place, account_id, NEWS, 0, content["occurred_at"], content)
         if name_of(news) in lane.seen_money:
             return lane.duplicate()
         lane.seen_money[name_of(news)] = news
@@ -105,9 +103,7 @@ def decide_adjustment(lane: Lane, place: Place, content: Content) -> None:
     if account is not None and account.currency != content["currency"]:
         return lane.dead(place, "currency_mismatch")
     signed = -amount if kind == "debit" else amount
-    money = Money(
-        place, content["account_id"], kind, signed, content["occurred_at"], content, lane.tally.commit
-    )
+    money = Money(place, content["account_id"], kind, signed, content["occurred_at"], content)
     known = lane.seen_money.get(name_of(money))
     if known is not None:
         return lane.duplicate() if known.content == content else lane.dead(place, "adjustment_conflict")
@@ -146,7 +142,7 @@ def retry(lane: Lane, money: Money, *, at_tick: bool) -> bool:
     else:
         reasons = book(lane, account, money)
     if reasons is None:
-        if not at_tick or _comes_later(lane, money):
+        if not at_tick or _event_of(lane, money) is not None:  # that waits itself, for a later tick
             return False
         reasons = ("unknown_event",)
     if reasons:
@@ -155,15 +151,16 @@ def retry(lane: Lane, money: Money, *, at_tick: bool) -> bool:
     return True
 
 
-def waits_in_account(lane: Lane, item: object) -> bool:
-    """Return whether an item's account is there but not what it follows: a payment, or a dispute."""
-    account = lane.accounts.get(item.account_id) if isinstance(item, Money) else None
-    return account is not None and isinstance(item, Money) and not _may_book(account, item)
+def follows_its_event(lane: Lane, money: Money) -> bool:
+    """Return whether a movement takes back a usage event that is charged."""
+    use = _event_of(lane, money) if is_reversal(money) else None
+    return use is not None and use.charged
 
 
-def _comes_later(lane: Lane, money: Money) -> bool:
-    """Return whether the outputs say that a reversal was booked after all: it came once the tick was read."""
-    return lane.settled_at(money) is not None and not lane.saw_dead(money.place, "unknown_event")
+def _event_of(lane: Lane, reversal: Money) -> Use | None:
+    """Return the usage event that a reversal takes back, where it is known."""
+    usage = reversal.content["usage"]
+    return lane.uses.get((reversal.account_id, usage["source"], usage["event_id"]))
 
 
 def _cannot_open(lane: Lane, money: Money) -> str:
@@ -231,7 +228,7 @@ def _exceeds(lane: Lane, account: Account, money: Money) -> bool:
 def release(lane: Lane, account: Account) -> None:
     """Book what waited for a payment or dispute, in the order in which it came."""
     held = lane.held.get(account.account_id, [])
-    while ready := next((m for m in held if _may_book(account, m) and not lane.waits_on(m)), None):
+    while ready := next((m for m in held if _may_book(account, m)), None):
         held.remove(ready)
         reasons = book(lane, account, ready) or ()
         if reasons:
@@ -252,7 +249,7 @@ def _reverse(lane: Lane, account: Account, money: Money) -> tuple[str, ...] | No
     usage = money.content["usage"]
     if lane.is_forgotten(usage["occurred_at"]):
         return ("too_old",)
-    use = lane.uses.get((money.account_id, usage["source"], usage["event_id"]))
+    use = _event_of(lane, money)
     if use is None:
         return None
     if use.content != (usage["meter"], usage["quantity"], usage["occurred_at"]):

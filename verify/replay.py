@@ -1,9 +1,9 @@
 """Folds each lane's inputs in the order of its journal and decides every record by this check's own rules.
 
-The journal gives the order only; what each record became is decided here and compared elsewhere.
+The journal gives the order, and where the inputs stood when a tick was read; what each record became is
+decided here and compared elsewhere.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 
 from schemas.wire import Record as Content
@@ -15,7 +15,6 @@ from verify.books import Books, Found
 from verify.lane import Lane, Tally, Use
 from verify.pricing import Price
 from verify.report import Place
-from verify.settling import Settling
 from verify.topics import INPUTS, Log, Record, Topics
 
 TICK_AHEAD_MS = 60_000
@@ -27,21 +26,21 @@ def replay(topics: Topics, books: Books, settings: Settings) -> list[Lane]:
     reasons: Mapping[Place, frozenset[str]] = {
         origin: frozenset(f.content["reason"] for f in found) for origin, found in books.dead.items()
     }
-    settling = Settling(books)
     lanes = []
     for number in range(topics.lanes):
         removed = topics.log(names.USAGE.name, number).start > 0
-        lane = Lane(number, settings, reasons, settling.at, usage_head_removed=removed)
-        for commit, found in enumerate(books.journal[number]):
-            _fold_commit(lane, topics, found, commit)
+        lane = Lane(number, settings, reasons, usage_head_removed=removed)
+        for found in books.journal[number]:
+            _fold_commit(lane, topics, found)
         lanes.append(lane)
     return lanes
 
 
-def _fold_commit(lane: Lane, topics: Topics, found: Found, commit: int) -> None:
-    lane.tally = Tally(found.place, commit, extra=Counter(lane.perhaps_later))
+def _fold_commit(lane: Lane, topics: Topics, found: Found) -> None:
+    lane.tally = Tally(found.place)
     lane.tallies.append(lane.tally)
     runs, told = found.content["runs"], found.content["tick"]
+    lane.stood = {stood["topic"]: stood["offset"] for stood in found.content["stood"]}
     tick_runs = [at for at, run in enumerate(runs) if run["topic"] == names.TICKS.name]
     ticks = topics.log(names.TICKS.name, lane.number)
     removed = [at for at in tick_runs if runs[at]["to"] <= ticks.start]
@@ -60,13 +59,8 @@ def _fold_commit(lane: Lane, topics: Topics, found: Found, commit: int) -> None:
         for record in records:
             _fold(lane, topics, topic, record)
         lane.folded[topic] = max(first, run["to"])
-        if (
-            at in removed
-            and at == tick_runs[-1]
-            and told is not None
-            and (lane.time is None or told > lane.time)
-        ):
-            _act_on_tick(lane, told)
+        if at in removed and at == tick_runs[-1] and told is not None:
+            _pass_tick(lane, told)
 
 
 def _absent(topic: str, log: Log, first: int, after: int, retained: int) -> int:
@@ -85,7 +79,7 @@ def _fold(lane: Lane, topics: Topics, topic: str, record: Record) -> None:
         usage.decide(lane, record.offset, record.timestamp, content)
         waiting = lane.waiting.get(content["account_id"])
         if waiting and any(isinstance(item, Money) for item in waiting):  # a reversal may wait for this event
-            _retry(lane, content["account_id"], surely=_none)
+            _retry(lane, content["account_id"], lambda item: False)
         return
     place = Place(topic, lane.number, record.offset)
     if topic in _MONEY and content["kind"] != "reversal":
@@ -145,7 +139,7 @@ def _decide_settings(lane: Lane, place: Place, content: Content) -> None:
         account.ended = False  # one that is closed again ends its period again
     _end(lane, account)
     lane.applied()
-    return _retry(lane, account_id, surely=lambda item: True)
+    return _retry(lane, account_id, lambda item: True)
 
 
 def _end(lane: Lane, account: Account) -> None:
@@ -176,7 +170,7 @@ def _decide_price(lane: Lane, place: Place, record: Record, content: Content) ->
     lane.rates.add(price)
     lane.applied()
     for account_id in list(lane.waiting):
-        _retry(lane, account_id, surely=lambda item: isinstance(item, Use) and item.meter == price.meter)
+        _retry(lane, account_id, lambda item: isinstance(item, Use) and item.meter == price.meter)
     return None
 
 
@@ -188,54 +182,48 @@ def _decide_tick(lane: Lane, place: Place, record: Record, content: Content) -> 
         return lane.dead(place, "tick_ahead")
     if lane.time is not None and time <= lane.time:
         lane.tally.stale_ticks.append(time)
-        _settle_what_waits(lane)
-        return lane.either("applied", "duplicate")
-    lane.applied()
-    return _act_on_tick(lane, time)
+        lane.either("applied", "duplicate")
+    else:
+        lane.applied()
+    return _pass_tick(lane, time)
 
 
-def _act_on_tick(lane: Lane, time: int) -> None:
-    lane.perhaps_later.clear()
+def _pass_tick(lane: Lane, time: int) -> None:
+    """Settle what waited for a tick, and move the lane's time unless it is there already."""
+    if lane.time is not None and time <= lane.time:
+        return _settle(lane)
     lane.pass_time(time)
     lane.tally.ticks.append(time)
-    _settle_what_waits(lane)  # with the periods and ids of the time before
+    _settle(lane)  # with the periods and ids of the time before
     lane.forget(time)
     lane.periods_at = time
     if len(lane.acted) == 1:  # those that were closed before the lane had a time
         for account in lane.accounts.values():
             _end(lane, account)
+    return None
 
 
-def _settle_what_waits(lane: Lane) -> None:
+def _settle(lane: Lane) -> None:
     for account_id in list(lane.waiting):
-        _retry(lane, account_id, at_tick=True, surely=_none)
-    for account_id in list(lane.held):
-        if account_id in lane.accounts:
-            money.release(lane, lane.accounts[account_id])
-
-
-def _none(item: Use | Money) -> bool:
-    return False
+        _retry(lane, account_id, lane.stood_before_tick, at_tick=True)
 
 
 def _retry(
-    lane: Lane, account_id: str, *, at_tick: bool = False, surely: Callable[[Use | Money], bool]
+    lane: Lane, account_id: str, is_due: Callable[[Use | Money], bool], *, at_tick: bool = False
 ) -> None:
-    """Try once more what waits with an account; at a tick it is decided for good.
+    """Try once more what is due of all that waits with an account; at a tick it is decided for good.
 
-    Reversals last: what they take back may be among it. What is not `surely` settled now may have come
-    after its tick was read, and then waits for the next.
+    Reversals last, and due as soon as their event is charged: that may be among it.
     """
     waiting = lane.waiting.pop(account_id, [])
     still: list[Use | Money] = []
     for item in sorted(waiting, key=lambda item: isinstance(item, Money) and money.is_reversal(item)):
-        if not surely(item) and lane.waits_on(item) and not money.waits_in_account(lane, item):
-            still.append(item)
-            continue
+        due = is_due(item)
         if isinstance(item, Money):
-            done = money.retry(lane, item, at_tick=at_tick)
+            tried = due or money.follows_its_event(lane, item)
+            done = tried and money.retry(lane, item, at_tick=due and at_tick)
         else:
-            done = _retry_usage(lane, item, at_tick=at_tick)
+            done = due and _retry_usage(lane, item, at_tick=at_tick)
         if not done:
             still.append(item)
     if still:

@@ -21,7 +21,6 @@ def decide(lane: Lane, offset: int, timestamp: int, content: Content) -> None:
         intern(content["meter"]),
         content["quantity"],
         moment,
-        lane.tally.commit,
         uncertain=lane.usage_head_removed,
     )
     if use.quantity < 0:

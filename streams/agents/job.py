@@ -136,6 +136,7 @@ class BillingFold:
         self._reasons: Counter[str] = Counter()
         self._decisions: Counter[str] = Counter()
         self._tick: int | None = None
+        self._stood: dict[str, int] = {}  # where the other inputs ended, asked for the batch's barriers
         commits = keyed["lane"].get(COMMITS_KEY)
         self._commit = COMMITS.unpack(commits)[0] if commits else 0
         self._balances: list[AccountBalance] = []
@@ -152,10 +153,13 @@ class BillingFold:
         self._drain(batch)
 
     def barrier(self, record: Record, ends: Mapping[str, int], batch: Batch) -> None:
-        """Act on a tick."""
+        """Act on a tick; the journal entry tells the ends of one asking, which all ticks of a batch share."""
+        stood = {self._topics[topic].name: end for topic, end in ends.items()}
+        assert not self._stood or self._stood == stood, "the ends were asked again within a batch"
+        self._stood = stood
         origin, event = self._intake.read(TICKS, record)
         if isinstance(event, Tick):
-            event = replace(event, stood={self._topics[topic].name: end for topic, end in ends.items()})
+            event = replace(event, stood=stood)
         self._take(origin, event, batch)
 
     def work(self, batch: Batch) -> bool:
@@ -194,6 +198,7 @@ class BillingFold:
         self._decisions.clear()
         self._book.settled_applied = self._book.settled_dead = 0
         self._tick = None
+        self._stood = {}
 
     def _take(self, origin: Origin, event: Event | Rejected, batch: Batch) -> None:
         outcome = event if isinstance(event, Rejected) else self._book.apply(event)
@@ -264,6 +269,7 @@ class BillingFold:
             "settled_applied": self._book.settled_applied,
             "settled_dead": self._book.settled_dead,
             "tick": self._tick,
+            "stood": [{"topic": topic, "offset": offset} for topic, offset in self._stood.items()],
         }
         value = self._job.schemas.codec("journal-entry").encode(entry)
         batch.emit(self._job.settings.topic(JOURNAL.name), str(self._lane).encode(), value)

@@ -337,7 +337,10 @@ class BarrierQueue:
         return 0 if self._covered else len(self._fetches)
 
     def cover(self, fetches: int, ends: Mapping[str, int]) -> None:
-        """Say where the other inputs ended after the first `fetches` were read."""
+        """Say where the other inputs ended after the first `fetches` were read.
+
+        Never while a batch is folded: all barriers of a batch share one asking, and its journal tells it.
+        """
         self._covered = fetches
         self.ends = ends
 

@@ -163,6 +163,7 @@ EXAMPLES: dict[str, Record] = {
         "settled_applied": 0,
         "settled_dead": 0,
         "tick": NOON,
+        "stood": [{"topic": "usage-events", "offset": 190}],
     },
     "account-balance": {
         "account_id": "acct-1",

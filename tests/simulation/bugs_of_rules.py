@@ -22,7 +22,7 @@ from streams.domain import (
 )
 from streams.domain.book import Book
 from streams.domain.desk import Desk
-from streams.domain.events import PaymentKind
+from streams.domain.events import PaymentKind, Tick
 from streams.domain.outcomes import Outcome
 from tests.simulation.planting import wrap
 
@@ -203,6 +203,11 @@ def waiting_usage_meets_the_next_month(patch: pytest.MonkeyPatch) -> None:
     wrap(patch, waiting, "_settle", settle)
 
 
+def a_tick_settles_what_came_after_it(patch: pytest.MonkeyPatch) -> None:
+    """What came while a tick was being acted on does not wait for the next."""
+    patch.setattr(Tick, "covers", lambda self, origin: True)
+
+
 def a_status_is_as_it_was_before_the_charge(patch: pytest.MonkeyPatch) -> None:
     """A charge changes no status until something else does."""
 
@@ -253,6 +258,7 @@ BUGS = (
     months_are_forgotten_at_their_close,
     usage_without_account_is_thrown_away,
     waiting_usage_meets_the_next_month,
+    a_tick_settles_what_came_after_it,
     a_status_is_as_it_was_before_the_charge,
     the_opening_is_lost,
     a_command_passes_what_it_may_take,

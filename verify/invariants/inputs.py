@@ -1,14 +1,14 @@
 """Invariant 8: every input record is accounted for, and became what this check says it must become.
 
 The journal's ranges tile each input partition; its counts are those of the replay; the dead letters are
-exactly those that the replay expects, and every applied adjustment has its entry. (Applied usage and
-payments are joined with the ledger by invariants 2 and 5.)
+exactly those that the replay expects; ticks were barriers; every applied adjustment has its entry. (Applied
+usage and payments are joined with the ledger by invariants 2 and 5.)
 """
 
 from streams import topics as names
 from verify.books import Found
 from verify.evidence import Evidence
-from verify.invariants import adjustments
+from verify.invariants import adjustments, barriers
 from verify.lane import OUTCOMES, SETTLED, Lane, Tally
 from verify.report import Check, Place
 from verify.topics import INPUTS, Log
@@ -23,6 +23,7 @@ def check(evidence: Evidence) -> Check:
     for lane in evidence.lanes:
         journal = evidence.books.journal[lane.number]
         _check_ranges(evidence, lane, journal, result)
+        barriers.check(evidence, lane, journal, result)
         for tally, found in zip(lane.tallies, journal, strict=True):
             result.looked_at("input records", tally.retained)
             _check_counts(lane, tally, found, result)

@@ -14,7 +14,7 @@ from streams.agents.seen import SeenShelf, SeenStore
 from streams.lanes.job import Batch, KeyedStore
 from streams.lanes.spaces import MemorySpace
 from streams.settings import Settings
-from streams.topics import PROFILES, SETTINGS, STATE_TABLES
+from streams.topics import JOURNAL, PROFILES, SETTINGS, STATE_TABLES, USAGE
 
 SCHEMAS = wire.fixed()
 NOW = 1_736_510_400_000
@@ -84,3 +84,32 @@ def test_a_decision_about_a_top_up_is_counted_by_its_reason_when_it_changed(fold
 
     moved = {reason: count - before.get(reason, 0) for reason, count in counted().items()}
     assert {reason: count for reason, count in moved.items() if count} == {"no_time": 1, "off": 1}
+
+
+def journal(fold: BillingFold, batch: Batch) -> dict[str, Any]:
+    """Commit a batch, and return what its journal entry tells."""
+    fold.seal(batch)
+    fold.committed(batch)
+    [(_, value)] = batch.outputs[JOURNAL.name]
+    return SCHEMAS.decode(value)[1]
+
+
+def test_the_journal_tells_where_inputs_stood_for_the_ticks_of_a_batch(fold: BillingFold) -> None:
+    ticks = [SCHEMAS.codec("tick").encode({"time": NOW + n, "ticker": "t"}) for n in range(2)]
+    ends = {USAGE.name: 7, SETTINGS.name: 0}
+
+    ticked = Batch()
+    for offset, tick in enumerate(ticks):
+        fold.barrier(Read(offset, b"t", tick), ends, ticked)
+
+    told = [{"topic": USAGE.name, "offset": 7}, {"topic": SETTINGS.name, "offset": 0}]
+    assert journal(fold, ticked)["stood"] == told
+    assert journal(fold, Batch())["stood"] == []
+
+
+def test_ends_asked_again_within_a_batch_stop_the_lane(fold: BillingFold) -> None:
+    batch = Batch()
+    fold.barrier(Read(0, b"t", b"no tick"), {USAGE.name: 7}, batch)
+
+    with pytest.raises(AssertionError, match="asked again"):
+        fold.barrier(Read(1, b"t", b"no tick"), {USAGE.name: 8}, batch)

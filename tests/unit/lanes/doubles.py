@@ -109,6 +109,7 @@ class Fold:
     def __init__(self, job: "Job") -> None:
         self.job = job
         self.seen: list[str] = []
+        self.ends: list[dict[str, int]] = []
         self.committed_batches = 0
         self.left = job.left
 
@@ -120,6 +121,7 @@ class Fold:
 
     def barrier(self, record: Record, ends: Mapping[str, int], batch: Batch) -> None:
         self.seen.append(f"tick@{record.offset}")
+        self.ends.append(dict(ends))
         self.left = int(record.value or 0)
 
     def work(self, batch: Batch) -> bool:

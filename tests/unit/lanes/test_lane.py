@@ -373,6 +373,26 @@ async def test_a_tick_with_nothing_before_it_is_acted_on_at_once(world: World) -
     assert seen(job) == ["tick@0"]
 
 
+async def test_all_ticks_of_a_batch_share_one_asking_and_the_next_is_asked_again(world: World) -> None:
+    job = Job()
+    world.reach.stable = {"a": 1}
+
+    async with running(world, job) as lane:
+        lane.deliver(tick(0))
+        lane.deliver(tick(1))
+        await until(lambda: world.reach.asked == 2)
+        lane.deliver(fetch("a", 0))
+        await until(lambda: "tick@1" in seen(job))
+        world.reach.stable = {"a": 2}
+        lane.deliver(tick(2))
+        lane.deliver(fetch("a", 1))
+        await until(lambda: "tick@2" in seen(job))
+
+    assert job.fold is not None
+    assert [ends["a"] for ends in job.fold.ends] == [1, 1, 2]
+    assert world.reach.asked == 3  # the first time for what leads, when the lane opened
+
+
 async def test_the_work_of_a_tick_goes_on_in_chunks_between_live_records(world: World) -> None:
     job = Job()
 

@@ -35,6 +35,8 @@ RECORD_OF = {
     "dead-letters": "dead-letter",
     ACCOUNTS_CHANGELOG: "state-account",
 }
+BARRED = tuple(RECORD_OF)[:6]
+"""The inputs that a tick waits for."""
 SETTINGS = (
     "revision",
     "tax_rates",
@@ -121,6 +123,8 @@ class History:
         self.runs: dict[int, list[list[Any]]] = defaultdict(list)
         self.counts: dict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
         self.commits: dict[int, int] = defaultdict(int)
+        self.folded: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys(BARRED, 0))
+        self.stood: dict[int, dict[str, int]] = {}
         self.time: dict[int, int | None] = defaultdict(lambda: None)
         self.ticked: dict[int, int | None] = defaultdict(lambda: None)
         self.balance: dict[str, int] = defaultdict(int)
@@ -189,8 +193,16 @@ class History:
             runs[-1][2] += 1
         else:
             runs.append([place.topic, place.offset, place.offset + 1])
+        if place.topic == "clock-ticks":
+            self.stood.setdefault(place.partition, dict(self.folded[place.partition]))
+        else:
+            self.folded[place.partition][place.topic] = place.offset + 1
         self.counts[place.partition][outcome] += 1
         return place
+
+    def ask(self) -> None:
+        """Let the next commit's ticks have been read now: what is put after this came too late for them."""
+        self.stood = {lane: dict(self.folded[lane]) for lane in range(LANES)}
 
     def input(self, topic: str, outcome: str, content: Content, timestamp: int | None = None) -> Place:
         """Put an account's input into its lane and fold it."""
@@ -239,11 +251,17 @@ class History:
             "worker": "w",
             "runs": runs,
             "tick": self.ticked[lane],
+            "stood": self._told(lane, runs),
             **told,
         }
         self.put("lane-journal", lane, entry, None, at("2026-01-10T00:00"))
         self.runs[lane], self.ticked[lane] = [], None
         self.counts[lane].clear()
+
+    def _told(self, lane: int, runs: list[Content]) -> list[Content]:
+        if not any(run["topic"] == "clock-ticks" for run in runs):
+            return []
+        return [{"topic": topic, "offset": offset} for topic, offset in self.stood.pop(lane).items()]
 
     def commit_all(self) -> None:
         """Commit every lane that folded something."""

@@ -226,11 +226,12 @@ def test_usage_waits_for_its_account_and_is_applied_when_the_settings_come() -> 
     assert broken_of_eight(h) == []
 
 
-def test_waiting_and_settled_in_one_commit_may_be_counted_as_applied() -> None:
+def test_what_waits_and_is_settled_in_one_commit_counts_as_both() -> None:
     h = opened()
 
-    h.input("usage-events", "applied", usage(NEW, "u1", "1", "2026-01-10T00:00"))
+    h.input("usage-events", "waiting", usage(NEW, "u1", "1", "2026-01-10T00:00"))
     h.input("account-settings", "applied", account_settings(NEW))
+    h.settle(NEW, "settled_applied")
 
     assert broken_of_eight(h) == []
 
