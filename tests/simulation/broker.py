@@ -186,7 +186,8 @@ class Broker:
 
     def is_newest(self, transactional_id: str, epoch: int) -> bool:
         """Whether nobody opened a producer of the id after this epoch's."""
-        return self._producers[transactional_id].epoch == epoch
+        newest = self._producers.get(transactional_id)  # none: a planted bug may name its producers anyhow
+        return newest is not None and newest.epoch == epoch
 
     def _fenced(self, transactional_id: str, epoch: int) -> Producer:
         producer = self._producers[transactional_id]
