@@ -18,15 +18,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from streams import app
 from streams.agents.job import BillingJob
 from streams.lanes import lane, transport
-from streams.lanes.transaction import (
-    BATCH_BYTES,
-    REQUEST_BYTES,
-    RETRY_BACKOFF_MS,
-    Cluster,
-    KeyValue,
-    LaneProducer,
-    Offset,
-)
+from streams.lanes.transaction import WRITES, KeyValue, LaneProducer, Offset
 
 LEDGERLESS_JOB = partial(BillingJob, ledger=False)
 
@@ -49,21 +41,12 @@ class CommittingReach(transport.ConsumerReach):
 class PlainProducer(LaneProducer):
     """Writes one lane's batches, awaits every delivery, and only then commits: at-least-once."""
 
-    def __init__(self, cluster: Cluster, lane: int) -> None:
-        super().__init__(cluster, lane)
-        self._servers = cluster.bootstrap_servers
-        self._number = lane
-
     async def open(self) -> None:
         """Connect; nobody is fenced."""
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._servers,
+            bootstrap_servers=self._cluster.bootstrap_servers,
             enable_idempotence=True,
-            acks="all",
-            compression_type="lz4",
-            max_batch_size=BATCH_BYTES,
-            max_request_size=REQUEST_BYTES,
-            retry_backoff_ms=RETRY_BACKOFF_MS,
+            **WRITES,
         )
         await self._producer.start()
 
@@ -73,17 +56,9 @@ class PlainProducer(LaneProducer):
         """Write all records by topic, then the offsets."""
         producer = self._producer
         assert producer is not None, "commit on a lane that is not open"
-        deliveries = []
-        for topic, records in writes.items():
-            for batch in self._batches(producer, records):
-                count = batch.record_count()
-                sent = await producer.send_batch(batch, topic, partition=self._number)
-                deliveries.append((topic, count, sent))
-        written: dict[str, int] = {}
-        for topic, count, delivery in deliveries:
-            written[topic] = max(written.get(topic, 0), (await delivery).offset + count)
+        written = await self._deliver(producer, writes)
         if offsets:
-            places = {TopicPartition(topic, self._number): offset for topic, offset in offsets.items()}
+            places = {TopicPartition(topic, self._lane): offset for topic, offset in offsets.items()}
             await CommittingReach.commit(places)
         return written
 

@@ -18,7 +18,7 @@ from producers.disturbances import EVERY_KIND, Scene, disturbance
 from producers.emissions import EVERY_PARTITION, Emission, Encoder
 from producers.lives import OPENED_BY_USAGE, Life
 from producers.market import DAY_MS, HOUR_MS
-from producers.simulator import DEAD, SimulationError, Step
+from producers.simulator import DEAD, SimulationError, Step, first_of_month
 from producers.values import millis
 from schemas.wire import Schemas, fixed
 from streams import topics
@@ -77,7 +77,7 @@ class Everything:
             raise SimulationError("a simulation starts at midnight UTC on the first of a month")
         self._schemas = schemas or fixed()
         self._max_age_days = max_age_days
-        self._firsts = [_first_of_month(start, n) for n in range(months + 1)]
+        self._firsts = [millis("month", first_of_month(start, n)) for n in range(months + 1)]
         self._usage_end = self._firsts[-1]
         self.quiet: tuple[int, int] | None = None
         """First and last moment of the gap without workers and ticks, in long simulations."""
@@ -206,9 +206,3 @@ class Everything:
             begins, ends = self.quiet
             ticks = {tick for tick in ticks if not begins < tick < ends} | {begins, ends}
         return sorted(ticks)
-
-
-def _first_of_month(start: datetime, months: int) -> int:
-    """Return the first of the month so many months after the start's."""
-    month = start.year * 12 + start.month - 1 + months
-    return millis("month", datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC))

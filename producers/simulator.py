@@ -108,7 +108,7 @@ class Simulation:
             raise SimulationError("a simulation starts at midnight UTC on the first of a month")
         self._max_age_days = max_age_days
         self._schemas = schemas or fixed()
-        self._firsts = [_first_of_month(moment(self.start), n) for n in range(months + 1)]
+        self._firsts = [first_of_month(moment(self.start), n) for n in range(months + 1)]
         self._usage_end = millis("end", self._firsts[-1])
         self._closes = self._close_ticks()
         self.ticks = self._all_ticks(ticks_per_day)
@@ -277,7 +277,7 @@ def run(
     wait_for_zero_lag()
 
 
-def _first_of_month(start: datetime, months: int) -> datetime:
+def first_of_month(start: datetime, months: int) -> datetime:
     """Return the first of the month so many months after the start's."""
     month = start.year * 12 + start.month - 1 + months
     return datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from producers import records
-from producers.market import DAY_MS, HOUR_MS, Place
-from producers.records import PriceModel, Record, Tier
+from producers.market import DAY_MS, HOUR_MS, Meter, Place
+from producers.records import Record, Tier
 from producers.values import moment
 
 ZONES = (
@@ -122,21 +122,6 @@ def place(number: int) -> Place:
 def default_place() -> Place:
     """Return where an account lives that its first usage opens: the deployment's defaults."""
     return Place(currency="USD", zone="UTC", country="US", language="en", city="Springfield", minor=100)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meter:
-    """What is counted, and the range of one event's quantity in steps of `step`."""
-
-    name: str
-    unit: str
-    step: str
-    most: int
-    model: PriceModel
-    tiers: tuple[tuple[str | None, str], ...]
-    """(up_to, dollars) in rising order."""
-    package_size: str | None = None
-    free_allowance: str | None = None
 
 
 METERS = (

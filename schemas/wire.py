@@ -32,7 +32,7 @@ Convert = Callable[[Any], Any]
 
 MAGIC = 0
 HEADER = struct.Struct(">bI")
-HEADER_BYTES = 5
+HEADER_BYTES = HEADER.size
 SCALE = 12
 """Every decimal of the project is decimal(38, 12)."""
 

@@ -144,11 +144,11 @@ class BillingFold:
     def apply(self, topic: str, records: Sequence[Record], batch: Batch) -> None:
         """Fold records of one input."""
         spec = self._topics[topic]
-        intake, outputs = self._intake, self._book.outputs
+        intake, said = self._intake, self._book.outputs
         for record in records:
             origin, event = intake.read(spec, record)
             self._take(origin, event, batch)
-            if len(outputs) >= DRAIN_OUTPUTS:
+            if len(said) >= DRAIN_OUTPUTS:
                 self._drain(batch)
         self._drain(batch)
 

@@ -20,6 +20,14 @@ RETRY_BACKOFF_MS = 5
 """Kafka 4 answers the first produce after a commit with a retriable error to this client: wait little."""
 BATCH_BYTES = 512 * 1024
 REQUEST_BYTES = 8 * 1024 * 1024
+WRITES: Mapping[str, Any] = {
+    "acks": "all",
+    "compression_type": "lz4",
+    "max_batch_size": BATCH_BYTES,
+    "max_request_size": REQUEST_BYTES,
+    "retry_backoff_ms": RETRY_BACKOFF_MS,
+}
+"""How a lane's producer writes, whatever holds its writes together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +54,7 @@ class LaneProducer:
             bootstrap_servers=self._cluster.bootstrap_servers,
             transactional_id=f"{self._cluster.group}-{self._lane}",
             transaction_timeout_ms=self._cluster.transaction_timeout_ms,
-            acks="all",
-            compression_type="lz4",
-            max_batch_size=BATCH_BYTES,
-            max_request_size=REQUEST_BYTES,
-            retry_backoff_ms=RETRY_BACKOFF_MS,
+            **WRITES,
         )
         await self._producer.start()
 
@@ -73,6 +77,19 @@ class LaneProducer:
         producer = self._producer
         assert producer is not None, "commit on a lane that is not open"
         await producer.begin_transaction()
+        written = await self._deliver(producer, writes)
+        if offsets:  # none in a batch that only goes on with a barrier's work
+            await producer.send_offsets_to_transaction(
+                {TopicPartition(topic, self._lane): offset for topic, offset in offsets.items()},
+                self._cluster.group,
+            )
+        await producer.commit_transaction()
+        return written
+
+    async def _deliver(
+        self, producer: AIOKafkaProducer, writes: Mapping[str, Iterable[KeyValue]]
+    ) -> dict[str, int]:
+        """Send all records and await every delivery; return by topic the offset after the last one."""
         deliveries = []
         for topic, records in writes.items():
             for batch in self._batches(producer, records):
@@ -83,12 +100,6 @@ class LaneProducer:
         written: dict[str, int] = {}
         for topic, count, delivery in deliveries:
             written[topic] = max(written.get(topic, 0), (await delivery).offset + count)
-        if offsets:  # none in a batch that only goes on with a barrier's work
-            await producer.send_offsets_to_transaction(
-                {TopicPartition(topic, self._lane): offset for topic, offset in offsets.items()},
-                self._cluster.group,
-            )
-        await producer.commit_transaction()
         return written
 
     @staticmethod
