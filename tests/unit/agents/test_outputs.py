@@ -18,7 +18,7 @@ from streams.domain.events import (
     TaxRate,
     Tier,
 )
-from streams.domain.outputs import CreditNote, DeadLetter, Invoice, LedgerEntry, Output
+from streams.domain.outputs import CreditNote, DeadLetter, EntryKind, Invoice, LedgerEntry, Output
 from streams.domain.reasons import Reason
 from tests.unit.domain.build import (
     START,
@@ -107,6 +107,21 @@ def test_records_name_months_in_words() -> None:
     }
     assert (invoice["period"], invoice["lines"][0]["month"]) == ("2025-01", "2025-01")
     assert (note["period"], note["shown_in"]) == ("2025-01", "2025-02")
+
+
+def test_every_value_of_a_ledger_entry_goes_out_under_its_own_name() -> None:
+    """They go out by place, so each is another one here."""
+    months = {"period": 24300, "month": 24299}
+    texts = {"account_id", "currency", "source", "event_id", "meter", "payment_id", "reference"}
+    texts |= {"command_id", "adjustment_id", "reason"}
+    names = [field.name for field in fields(LedgerEntry)]
+    values: dict[str, Any] = {name: name if name in texts else number for number, name in enumerate(names)}
+    said = LedgerEntry(**(values | months | {"kind": EntryKind.REFUND}))
+
+    codec = wire.fixed().codec("ledger-entry")
+    entry = codec.decode(codec.encode(outputs.record_of(said).record))
+
+    assert entry == values | {"period": "2025-01", "month": "2024-12", "kind": "refund"}
 
 
 def test_a_dead_letter_keeps_the_original_bytes_and_place() -> None:
