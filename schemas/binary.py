@@ -9,12 +9,14 @@ Format: https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, cast, final
+
+from librt.strings import BytesWriter
 
 LIMIT: Final = 10**38
 """Decimals lie strictly between -LIMIT and LIMIT in their unit of 10^-12: decimal(38, 12)."""
-SHORT: Final = 8192
-"""Numbers below this are written from a table."""
+WORD: Final = (1 << 62) - 1
+"""Numbers from -WORD to WORD are native where this is compiled; to compare with a longer one is slow."""
 LONG_BYTES: Final = 10
 """Most bytes of a number."""
 
@@ -31,6 +33,7 @@ class DecimalRangeError(ValueError):
     """A decimal has more than 38 digits."""
 
 
+@final
 class Reader:
     """Bytes and where reading stands."""
 
@@ -61,6 +64,18 @@ class Reader:
         self.at = at
         return (found >> 1) ^ -(found & 1)
 
+    def whole(self, size: int) -> int:
+        """Read a number of so many bytes, 1 to 7, in two's complement; IndexError where they end."""
+        data = self.data
+        at = self.at
+        found = data[at]
+        if found > 127:
+            found -= 256
+        for place in range(at + 1, at + size):
+            found = found << 8 | data[place]
+        self.at = at + size
+        return found
+
     def taken(self, size: int) -> bytes:
         """Read so many bytes."""
         at = self.at
@@ -73,36 +88,25 @@ class Reader:
         return self.data[at:end]
 
 
-_LOW: Final = (1 << 14) - 1
-_MORE: Final[list[bytes]] = [bytes((n & 127 | 128, n >> 7 | 128)) for n in range(_LOW + 1)]
-"""14 bits as two bytes that others follow."""
-_LAST: Final[list[bytes]] = [
-    bytes((n,)) if n < 128 else bytes((n & 127 | 128, n >> 7)) for n in range(_LOW + 1)
-]
-"""At most 14 bits as the last one or two bytes."""
+def put_number(whole: int, out: BytesWriter) -> None:
+    """Append a number in zigzag form with variable length."""
+    if 0 <= whole < 64:
+        out.append(whole << 1)
+        return
+    left = whole << 1 if whole >= 0 else ~(whole << 1)
+    while left > 127:
+        out.append(left & 127 | 128)
+        left >>= 7
+    out.append(left)
 
 
-def number(value: int) -> bytes:
-    """Return a number in zigzag form with variable length."""
-    left = value << 1 if value >= 0 else ~(value << 1)
-    made = b""
-    while left > _LOW:
-        made += _MORE[left & _LOW]
-        left >>= 14
-    return made + _LAST[left]
-
-
-_NUMBERS: Final[list[bytes]] = [number(value) for value in range(SHORT)]
-_FIRST: Final = b"\x00"
-_SECOND: Final = b"\x02"
-_TRUE: Final = b"\x01"
 _LEFT_OUT: Final = object()
 
 
 class Kind:
     """One node of a schema."""
 
-    def write(self, value: Any, out: list[bytes]) -> None:
+    def write(self, value: Any, out: BytesWriter) -> None:
         """Append a value's bytes; raises TypeError, ValueError or OverflowError on one that does not fit."""
         raise NotImplementedError
 
@@ -111,6 +115,7 @@ class Kind:
         raise NotImplementedError
 
 
+@final
 class Number(Kind):
     """An int or a long: whole numbers only, since others would be cut off without a word."""
 
@@ -118,38 +123,36 @@ class Number(Kind):
         self._bits = bits
         self._least = -(1 << (bits - 1))
         self._most = (1 << (bits - 1)) - 1
+        self._usual = min(self._most, WORD)
 
-    def write(self, value: Any, out: list[bytes]) -> None:
+    def write(self, value: Any, out: BytesWriter) -> None:
         """Append a whole number."""
         if type(value) is not int:
             raise TypeError(f"whole numbers only, not {value!r}")
         whole: int = value
-        if 0 <= whole < SHORT:
-            out.append(_NUMBERS[whole])
-            return
-        if not self._least <= whole <= self._most:
+        if not (-self._usual <= whole <= self._usual or self._least <= whole <= self._most):
             raise OverflowError(f"{whole} has more than {self._bits} bits")
-        out.append(number(whole))
+        put_number(whole, out)
 
     def read(self, source: Reader) -> Any:
         """Read a whole number."""
         found = source.number()
-        if not self._least <= found <= self._most:
+        if not (-self._usual <= found <= self._usual or self._least <= found <= self._most):
             raise UndecodableError(f"{found} has more than {self._bits} bits")
         return found
 
 
+@final
 class Text(Kind):
     """A string, UTF-8."""
 
-    def write(self, value: Any, out: list[bytes]) -> None:
+    def write(self, value: Any, out: BytesWriter) -> None:
         """Append a string."""
         if not isinstance(value, str):
             raise TypeError(f"a string is expected, not {value!r}")
         data = value.encode()
-        size = len(data)
-        out.append(_NUMBERS[size] if size < SHORT else number(size))
-        out.append(data)
+        put_number(len(data), out)
+        out.write(data)
 
     def read(self, source: Reader) -> Any:
         """Read a string."""
@@ -160,73 +163,91 @@ class Text(Kind):
             raise UndecodableError(str(e)) from None
 
 
+@final
 class Octets(Kind):
     """Bytes as they are."""
 
-    def write(self, value: Any, out: list[bytes]) -> None:
+    def write(self, value: Any, out: BytesWriter) -> None:
         """Append bytes."""
         if not isinstance(value, bytes):
             raise TypeError(f"bytes are expected, not {value!r}")
-        out.append(number(len(value)))
-        out.append(value)
+        put_number(len(value), out)
+        out.write(value)
 
     def read(self, source: Reader) -> Any:
         """Read bytes."""
         return source.taken(source.number())
 
 
+@final
 class Truth(Kind):
     """A boolean."""
 
-    def write(self, value: Any, out: list[bytes]) -> None:
+    def write(self, value: Any, out: BytesWriter) -> None:
         """Append a truth value."""
         if not isinstance(value, bool):
             raise TypeError(f"True or False is expected, not {value!r}")
-        out.append(_TRUE if value else _FIRST)
+        out.append(1 if value else 0)
 
     def read(self, source: Reader) -> Any:
         """Read a truth value."""
         byte = source.taken(1)
-        if byte not in {_FIRST, _TRUE}:
+        if byte not in {b"\x00", b"\x01"}:
             raise UndecodableError(f"0x{byte.hex()} is no boolean")
-        return byte == _TRUE
+        return byte == b"\x01"
 
 
+@final
 class Decimal(Kind):
     """A decimal(38, 12): two's-complement bytes of a whole number of 10^-12."""
 
-    def write(self, value: Any, out: list[bytes]) -> None:
+    def write(self, value: Any, out: BytesWriter) -> None:
         """Append an amount or a quantity."""
         if type(value) is not int:
             raise TypeError(f"whole numbers of 10^-12 only, not {value!r}")
         whole: int = value
-        if not -LIMIT < whole < LIMIT:
-            raise OverflowError("a decimal has more than 38 digits")
-        size = (whole if whole >= 0 else ~whole).bit_length() // 8 + 1
-        out.append(_NUMBERS[size])
-        out.append(whole.to_bytes(size, "big", signed=True))
+        if not -WORD <= whole <= WORD:
+            if not -LIMIT < whole < LIMIT:
+                raise OverflowError("a decimal has more than 38 digits")
+            size = (whole if whole >= 0 else ~whole).bit_length() // 8 + 1
+            put_number(size, out)
+            out.write(whole.to_bytes(size, "big", signed=True))
+            return
+        shift = 0
+        left = (whole if whole >= 0 else ~whole) >> 7
+        while left:
+            shift += 8
+            left >>= 8
+        out.append((shift >> 2) + 2)  # the number of bytes, zigzag
+        while shift >= 0:
+            out.append(whole >> shift & 255)
+            shift -= 8
 
     def read(self, source: Reader) -> Any:
         """Read an amount or a quantity."""
-        found = int.from_bytes(source.taken(source.number()), "big", signed=True)
+        size = source.number()
+        if 0 < size < 8:
+            return source.whole(size)
+        found = int.from_bytes(source.taken(size), "big", signed=True)
         if not -LIMIT < found < LIMIT:
             raise DecimalRangeError
         return found
 
 
+@final
 class Symbol(Kind):
     """An enum, as its text."""
 
     def __init__(self, symbols: list[str]) -> None:
         self._symbols = symbols
-        self._numbers: dict[str, bytes] = {symbol: number(n) for n, symbol in enumerate(symbols)}
+        self._numbers: dict[str, int] = {symbol: n for n, symbol in enumerate(symbols)}
 
-    def write(self, value: Any, out: list[bytes]) -> None:
+    def write(self, value: Any, out: BytesWriter) -> None:
         """Append a symbol."""
         found = self._numbers.get(value)
         if found is None:
             raise ValueError(f"{value!r} is none of {', '.join(self._symbols)}")
-        out.append(found)
+        put_number(found, out)
 
     def read(self, source: Reader) -> Any:
         """Read a symbol."""
@@ -236,18 +257,19 @@ class Symbol(Kind):
         return self._symbols[found]
 
 
+@final
 class Optional(Kind):
     """A union of null and one other, in this order."""
 
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
 
-    def write(self, value: Any, out: list[bytes]) -> None:
+    def write(self, value: Any, out: BytesWriter) -> None:
         """Append a value or that there is none."""
         if value is None:
-            out.append(_FIRST)
+            out.append(0)
             return
-        out.append(_SECOND)
+        out.append(2)
         self._kind.write(value, out)
 
     def read(self, source: Reader) -> Any:
@@ -260,21 +282,22 @@ class Optional(Kind):
         return self._kind.read(source)
 
 
+@final
 class Array(Kind):
     """Values of one kind."""
 
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
 
-    def write(self, value: Any, out: list[bytes]) -> None:
+    def write(self, value: Any, out: BytesWriter) -> None:
         """Append all values in one block."""
         if not isinstance(value, list | tuple):
             raise TypeError(f"a list is expected, not {value!r}")
         if value:
-            out.append(number(len(value)))
+            put_number(len(value), out)
             for item in value:
                 self._kind.write(item, out)
-        out.append(_FIRST)
+        out.append(0)
 
     def read(self, source: Reader) -> Any:
         """Read all blocks."""
@@ -285,6 +308,7 @@ class Array(Kind):
         return found
 
 
+@final
 class Table(Kind):
     """A map of strings to values of one kind."""
 
@@ -292,15 +316,15 @@ class Table(Kind):
         self._kind = kind
         self._text = Text()
 
-    def write(self, value: Any, out: list[bytes]) -> None:
+    def write(self, value: Any, out: BytesWriter) -> None:
         """Append all pairs in one block."""
         pairs = cast("Mapping[str, Any]", value)
         if pairs:
-            out.append(number(len(pairs)))
+            put_number(len(pairs), out)
             for name, item in pairs.items():
                 self._text.write(name, out)
                 self._kind.write(item, out)
-        out.append(_FIRST)
+        out.append(0)
 
     def read(self, source: Reader) -> Any:
         """Read all blocks."""
@@ -312,6 +336,7 @@ class Table(Kind):
         return found
 
 
+@final
 class Fields(Kind):
     """A record, as a dict; to be written, also as a tuple of its values in the order of the schema."""
 
@@ -319,43 +344,45 @@ class Fields(Kind):
         """`defaults` as Python values. The fields come after, since they may lead back to this record."""
         self._name = name
         self._defaults = dict(defaults)
-        self._fields: list[tuple[str, Kind]] = []
+        self._names: list[str] = []
+        self._kinds: list[Kind] = []
 
     def add(self, name: str, kind: Kind) -> None:
         """Add the next field."""
-        self._fields.append((name, kind))
+        self._names.append(name)
+        self._kinds.append(kind)
 
-    def write(self, value: Any, out: list[bytes]) -> None:
+    def write(self, value: Any, out: BytesWriter) -> None:
         """Append a record; a field that is left out must have a default, one that is unknown is refused."""
+        kinds = self._kinds
         if isinstance(value, tuple):  # where each event counts: no dict is made, and no name looked up
-            if len(value) != len(self._fields):
-                raise ValueError(f"{self._name} has {len(self._fields)} fields, not {len(value)}")
-            at = 0
-            for _, kind in self._fields:
-                kind.write(value[at], out)
-                at += 1  # noqa: SIM113 - enumerate() would be slower where this is compiled
+            if len(value) != len(kinds):
+                raise ValueError(f"{self._name} has {len(kinds)} fields, not {len(value)}")
+            for at in range(len(kinds)):
+                kinds[at].write(value[at], out)
             return
         if not isinstance(value, dict):
             raise TypeError(f"a record is a dict or a tuple, not {value!r}")
         record: dict[str, Any] = value
         left_out = 0
-        for name, kind in self._fields:
+        for at in range(len(kinds)):
+            name = self._names[at]
             item = record.get(name, _LEFT_OUT)
             if item is _LEFT_OUT:
                 if name not in self._defaults:
                     raise ValueError(f"{self._name} lacks {name}")
                 left_out += 1
                 item = self._defaults[name]
-            kind.write(item, out)
-        if len(record) + left_out != len(self._fields):
-            unknown = sorted(set(record) - {name for name, _ in self._fields})
+            kinds[at].write(item, out)
+        if len(record) + left_out != len(kinds):
+            unknown = sorted(set(record) - set(self._names))
             raise ValueError(f"{self._name} has no {', '.join(unknown)}")
 
     def read(self, source: Reader) -> Any:
         """Read a record."""
         found: dict[str, Any] = {}
-        for name, kind in self._fields:
-            found[name] = kind.read(source)
+        for at in range(len(self._kinds)):
+            found[self._names[at]] = self._kinds[at].read(source)
         return found
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import fastavro
 from fastavro.read import SchemaResolutionError
+from librt.strings import BytesWriter
 
 from schemas.binary import (
     LIMIT,
@@ -73,9 +74,10 @@ class Codec:
 
         Raises ValueError, TypeError or OverflowError on one that does not fit.
         """
-        out = [self.header]
+        out = BytesWriter()
+        out.write(self.header)
         self._kind.write(record, out)
-        return b"".join(out)
+        return out.getvalue()
 
     def decode(self, data: bytes) -> Record:
         """Return the record of wire bytes whose header was already checked; raises WireError."""

@@ -36,6 +36,7 @@ class Outgoing(NamedTuple):
 
 def record_of(output: Output | AccountBalance) -> Outgoing:
     """Return an output as a record for its topic."""
+    record: Record | Values
     match output:
         case LedgerEntry():
             return Outgoing(topics.LEDGER.name, output.account_id, "ledger-entry", ledger_entry(output))
@@ -91,32 +92,25 @@ def ledger_entry(e: LedgerEntry) -> Values:
     )
 
 
-def account_balance(b: AccountBalance) -> Record:
-    """Return an AccountBalance's record."""
-    return {
-        "account_id": b.account_id,
-        "currency": b.currency,
-        "balance": b.balance,
-        "status": b.status.value,
-        "entries": b.entries,
-        "open_periods": [
-            {
-                "period": label(p.period),
-                "opening": p.opening,
-                "received": p.received,
-                "charged": p.charges + p.tax,
-                "charges": p.charges,
-                "tax": p.tax,
-            }
+def account_balance(b: AccountBalance) -> Values:
+    """Return an AccountBalance's values in the order of its schema: one is made per account and commit."""
+    return (
+        b.account_id,
+        b.currency,
+        b.balance,
+        b.status,
+        b.entries,
+        [
+            (label(p.period), p.opening, p.received, p.charges + p.tax, p.charges, p.tax)
             for p in b.open_periods
         ],
-        "top_up": b.top_up,
-        "pending_minor": b.pending_minor,
-        "as_of": b.as_of,
-        "revision": b.revision,
-        "by_default": b.by_default,
-        "refundable_minor": b.refundable_minor,
-    }
+        b.top_up,
+        b.pending_minor,
+        b.as_of,
+        b.revision,
+        b.by_default,
+        b.refundable_minor,
+    )
 
 
 def top_up_command(c: TopUpCommand) -> Record:

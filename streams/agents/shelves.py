@@ -32,7 +32,7 @@ class Cabinet(Generic[Value]):
         codec: Codec,
         *,
         read: Callable[[Record], Value],
-        write: Callable[[Value], Record],
+        write: Callable[[Value], Record | states.Values],
     ) -> None:
         self._table = table
         self._store = store

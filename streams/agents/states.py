@@ -40,43 +40,42 @@ Values = tuple[Any, ...]
 """A record's values in the order of its schema."""
 
 
-def account_record(a: Account) -> Record:
-    """Return an account's state as a record."""
+def account_record(a: Account) -> Values:
+    """Return an account's state in the order of its schema: a busy lane has thousands in each commit."""
     auto = a.automatic_top_up
-    return {
-        "wake_at": a.wake_at,
-        "account_id": a.account_id,
-        "currency": a.currency,
-        "opened_at": a.opened_at,
-        "by_default": a.by_default,
-        "zones": [{"month": z.month, "zone": z.zone} for z in a.zones],
-        "first_open": a.first_open,
-        "revision": a.revision,
-        "tax_rates": [{"valid_from": r.valid_from, "rate": r.rate} for r in a.tax_rates],
-        "automatic_top_up": None if auto is None else _automatic_record(auto),
-        "warning_level_minor": a.warning_level_minor,
-        "overdraft_minor": a.overdraft_minor,
-        "closed": a.closed,
-        "closed_at": a.closed_at,
-        "cut_at": a.cut_at,
-        "balance": a.balance,
-        "opening": a.opening,
-        "entries": a.entries,
-        "invoices": a.invoices,
-        "credit_notes": a.credit_notes,
-        "status": a.status.value,
-        "status_since": a.status_since,
-        "told_status": a.told_status.value,
-        "mail_at": a.mail_at,
-        "periods": [_period_record(month, period) for month, period in a.periods.items()],
-        "rows": [_row(key, row) for key, row in a.rows.items()],
-        "rows_made": a.rows_made,
-        "top_up": _top_up_record(a.top_up),
-    }
+    return (
+        a.wake_at,
+        a.account_id,
+        a.currency,
+        a.opened_at,
+        a.by_default,
+        [(z.month, z.zone) for z in a.zones],
+        a.first_open,
+        a.revision,
+        [(r.valid_from, r.rate) for r in a.tax_rates],
+        None if auto is None else _automatic_record(auto),
+        a.warning_level_minor,
+        a.overdraft_minor,
+        a.closed,
+        a.closed_at,
+        a.cut_at,
+        a.balance,
+        a.opening,
+        a.entries,
+        a.invoices,
+        a.credit_notes,
+        a.status,
+        a.status_since,
+        a.told_status,
+        a.mail_at,
+        [_period_record(month, period) for month, period in a.periods.items()],
+        [_row(key, row) for key, row in a.rows.items()],
+        a.rows_made,
+        _top_up_record(a.top_up),
+    )
 
 
 def _row(key: RowKey, row: MonthRow) -> Values:
-    """Return a month's row in the order of its schema: an account has ten or more, encoded at each commit."""
     month, meter, version, rate = key
     return (
         month,
@@ -296,62 +295,53 @@ def _automatic_record(auto: AutomaticTopUp) -> Record:
     }
 
 
-def _period_record(month: int, p: Period) -> Record:
-    return {
-        "month": month,
-        "received": p.received,
-        "charges": p.charges,
-        "tax": p.tax,
-        "movements": [
-            {
-                "kind": m.kind,
-                "reference": m.reference,
-                "amount": m.amount,
-                "occurred_at": m.occurred_at,
-                "reason": m.reason,
-            }
-            for m in p.movements
-        ],
-    }
+def _period_record(month: int, p: Period) -> Values:
+    return (
+        month,
+        p.received,
+        p.charges,
+        p.tax,
+        [(m.kind, m.reference, m.amount, m.occurred_at, m.reason) for m in p.movements],
+    )
 
 
-def _top_up_record(t: TopUp) -> Record:
-    return {
-        "episode": t.episode,
-        "attempt": t.attempt,
-        "episode_open": t.episode_open,
-        "pending": None if t.pending is None else _pending_record(t.pending),
-        "made_at": t.made_at,
-        "retry_at": t.retry_at,
-        "paused": t.paused,
-        "method": t.method,
-        "resumes": t.resumes,
-        "declines": [{"method": method, "count": count} for method, count in t.declines.items()],
-        "month": t.month,
-        "taken_minor": t.taken_minor,
-        "ended": [{"command_id": e.command_id, "amount_minor": e.amount_minor} for e in t.ended],
-        "told_month": t.told_month,
-        "told_limit": t.told_limit,
-        "decision": t.decision,
-    }
+def _top_up_record(t: TopUp) -> Values:
+    return (
+        t.episode,
+        t.attempt,
+        t.episode_open,
+        None if t.pending is None else _pending_record(t.pending),
+        t.made_at,
+        t.retry_at,
+        t.paused,
+        t.method,
+        t.resumes,
+        [(method, count) for method, count in t.declines.items()],
+        t.month,
+        t.taken_minor,
+        [(e.command_id, e.amount_minor) for e in t.ended],
+        t.told_month,
+        t.told_limit,
+        t.decision,
+    )
 
 
-def _pending_record(p: Pending) -> Record:
-    return {
-        "command_id": p.command_id,
-        "episode": p.episode,
-        "attempt": p.attempt,
-        "amount_minor": p.amount_minor,
-        "currency": p.currency,
-        "payment_method_ref": p.payment_method_ref,
-        "consent": p.consent,
-        "made_at": p.made_at,
-        "expires_at": p.expires_at,
-        "sent_at": p.sent_at,
-        "action_at": p.action_at,
-        "cancel_at": p.cancel_at,
-        "cancel_is_decline": p.cancel_is_decline,
-    }
+def _pending_record(p: Pending) -> Values:
+    return (
+        p.command_id,
+        p.episode,
+        p.attempt,
+        p.amount_minor,
+        p.currency,
+        p.payment_method_ref,
+        p.consent,
+        p.made_at,
+        p.expires_at,
+        p.sent_at,
+        p.action_at,
+        p.cancel_at,
+        p.cancel_is_decline,
+    )
 
 
 def _top_up(r: Record) -> TopUp:

@@ -117,34 +117,25 @@ class Book:
         return [self._balance(account, as_of) for account, as_of in touched.values()]
 
     def _balance(self, account: Account, as_of: int | None) -> AccountBalance:
-        opening_balance, periods = account.opening, []
+        opening, periods = account.opening, []
         for month in sorted(account.periods):
-            period = account.periods[month]
-            periods.append(
-                OpenPeriod(
-                    period=month,
-                    opening=opening_balance,
-                    received=period.received,
-                    charges=period.charges,
-                    tax=period.tax,
-                )
-            )
-            opening_balance += period.received - period.charges - period.tax
+            totals = account.periods[month]
+            periods.append(OpenPeriod(month, opening, totals.received, totals.charges, totals.tax))
+            opening += totals.received - totals.charges - totals.tax
         pending = account.top_up.pending
-        left = max(0, account.balance) // account.minor
         return AccountBalance(
-            account_id=account.account_id,
-            currency=account.currency,
-            balance=account.balance,
-            status=account.status,
-            entries=account.entries,
-            open_periods=tuple(periods),
-            top_up=account.top_up.decision,
-            pending_minor=pending.amount_minor if pending else None,
-            as_of=as_of,
-            revision=account.revision,
-            by_default=account.by_default,
-            refundable_minor=left if account.closed else None,
+            account.account_id,
+            account.currency,
+            account.balance,
+            account.status,
+            account.entries,
+            periods,
+            account.top_up.decision,
+            pending.amount_minor if pending else None,
+            as_of,
+            account.revision,
+            account.by_default,
+            max(0, account.balance) // account.minor if account.closed else None,
         )
 
     def _account(self, account_id: str) -> Account | None:

@@ -192,4 +192,5 @@ def _open(desk: Desk, account: Account, period: int) -> Period:
     closes_at = account.calendar.end(period) + desk.policy.grace_ms
     account.wake_at = min(account.wake_at, closes_at)
     account.due_at = min(account.due_at, closes_at)
+    desk.keep(account)  # its wake_at
     return totals

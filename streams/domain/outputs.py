@@ -122,9 +122,9 @@ class StatusChanged:
     since: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, init=False)
 class OpenPeriod:
-    """Totals of a period that has entries and no invoice yet."""
+    """Totals of a period that has entries and no invoice yet. Made as LedgerEntry is, for its reason."""
 
     period: int
     opening: int
@@ -132,17 +132,24 @@ class OpenPeriod:
     charges: int
     tax: int
 
+    def __init__(self, period: int, opening: int, received: int, charges: int, tax: int) -> None:
+        self.period = period
+        self.opening = opening
+        self.received = received
+        self.charges = charges
+        self.tax = tax
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(slots=True, init=False)
 class AccountBalance:
-    """The latest state of one account's money."""
+    """The latest state of one account's money. Made as LedgerEntry is, for its reason."""
 
     account_id: str
     currency: str
     balance: int
     status: Status
     entries: int
-    open_periods: tuple[OpenPeriod, ...]
+    open_periods: list[OpenPeriod]
     top_up: str
     pending_minor: int | None
     as_of: int | None
@@ -152,6 +159,34 @@ class AccountBalance:
     by_default: bool
     refundable_minor: int | None
     """What is left for refund when the account is closed; None: it is open."""
+
+    def __init__(  # noqa: PLR0917
+        self,
+        account_id: str,
+        currency: str,
+        balance: int,
+        status: Status,
+        entries: int,
+        open_periods: list[OpenPeriod],
+        top_up: str,
+        pending_minor: int | None,
+        as_of: int | None,
+        revision: int,
+        by_default: bool,
+        refundable_minor: int | None,
+    ) -> None:
+        self.account_id = account_id
+        self.currency = currency
+        self.balance = balance
+        self.status = status
+        self.entries = entries
+        self.open_periods = open_periods
+        self.top_up = top_up
+        self.pending_minor = pending_minor
+        self.as_of = as_of
+        self.revision = revision
+        self.by_default = by_default
+        self.refundable_minor = refundable_minor
 
 
 @unique

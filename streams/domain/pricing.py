@@ -5,7 +5,7 @@ once, and nowhere else. Knows no account.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from streams.domain.events import Price, PriceModel, TaxRate
 from streams.domain.money import MOST, ONE, half_even, round_up
@@ -17,26 +17,108 @@ NOTICE_MS = 10 * 60_000
 """A price that is valid sooner than this after it is published must be marked as late."""
 MOST_TIERS = 1_000
 
-Formula = Callable[[int], int]
+
+class Formula:
+    """What a quantity above the free allowance costs. Classes, not closures: those are slow when compiled."""
+
+    __slots__ = ()
+
+    def amount(self, quantity: int) -> int:
+        """Return P without the allowance; `quantity` > 0."""
+        raise NotImplementedError
+
+
+class PerUnit(Formula):
+    """Quantity x unit price."""
+
+    __slots__ = ("_unit_price",)
+
+    def __init__(self, unit_price: int) -> None:
+        self._unit_price = unit_price
+
+    def amount(self, quantity: int) -> int:
+        """Return the quantity at its one price."""
+        quotient, rest = divmod(quantity * self._unit_price, ONE)
+        if rest + rest < ONE:  # half_even(), without the call
+            return quotient
+        return quotient + 1 if rest + rest > ONE or quotient & 1 else quotient
+
+
+class Package(Formula):
+    """Every package that was begun costs the unit price."""
+
+    __slots__ = ("_size", "_unit_price")
+
+    def __init__(self, size: int, unit_price: int) -> None:
+        self._size = size
+        self._unit_price = unit_price
+
+    def amount(self, quantity: int) -> int:
+        """Return the price of the packages."""
+        return round_up(quantity, self._size) * self._unit_price
+
+
+class Volume(Formula):
+    """All of the quantity costs what the tier says that it reaches."""
+
+    __slots__ = ("_price",)
+
+    def __init__(self, price: Price) -> None:
+        self._price = price
+
+    def amount(self, quantity: int) -> int:
+        """Return the quantity at the price of the tier it is in."""
+        return half_even(quantity * _tier_price(self._price, quantity))
+
+
+class Graduated(Formula):
+    """Each tier's part of the quantity costs what that tier says."""
+
+    __slots__ = ("_before", "_bounds")
+
+    def __init__(self, price: Price) -> None:
+        self._bounds: list[int] = []  # where each tier ends
+        self._before: list[tuple[int, int, int]] = []  # where each begins, its price, the exact cost below it
+        start = cost = 0
+        for tier in price.tiers:
+            self._before.append((start, tier.unit_price, cost))
+            if tier.up_to is not None:
+                self._bounds.append(tier.up_to)
+                cost += (tier.up_to - start) * tier.unit_price
+                start = tier.up_to
+
+    def amount(self, quantity: int) -> int:
+        """Return the sum over the tiers, rounded once."""
+        bounds = self._bounds
+        at = 0
+        while at < len(bounds) and quantity > bounds[at]:
+            at += 1
+        begin, unit_price, below = self._before[at]
+        return half_even(below + (quantity - begin) * unit_price)
 
 
 class Rating:
     """One price version, ready to be used."""
 
-    __slots__ = ("amount", "price", "version")
+    __slots__ = ("_allowance", "_formula", "price", "version")
 
     def __init__(self, price: Price) -> None:
         self.price = price
         self.version = price.version
-        self.amount: Formula = _with_allowance(_formula(price), price.free_allowance)
-        """P: what a cumulative monthly quantity costs."""
+        self._allowance = price.free_allowance or 0
+        self._formula = _formula(price)
+
+    def amount(self, quantity: int) -> int:
+        """Return P: what a cumulative monthly quantity costs."""
+        charged = quantity - self._allowance
+        return self._formula.amount(charged) if charged > 0 else 0
 
     def tiers(self, quantity: int, before: int = 0) -> tuple[LineTier, ...]:
         """Return how P(quantity) - P(before) comes about; the parts' amounts add up to it exactly.
 
         None where there is no such way: nothing was added, or all of it has another volume price now.
         """
-        price, allowance = self.price, self.price.free_allowance or 0
+        price, allowance = self.price, self._allowance
         if quantity <= before or (before and price.model is PriceModel.VOLUME):
             return ()
         free = max(0, min(quantity, allowance) - before)
@@ -145,48 +227,15 @@ def _problem(price: Price, minor_digits: Mapping[str, int]) -> str | None:
 
 
 def _formula(price: Price) -> Formula:
-    """Return P for quantities above the free allowance."""
     match price.model:
         case PriceModel.PER_UNIT:
-            return _per_unit(price.tiers[0].unit_price)
+            return PerUnit(price.tiers[0].unit_price)
         case PriceModel.PACKAGE:
-            unit_price, size = price.tiers[0].unit_price, price.package_size or 1
-            return lambda quantity: round_up(quantity, size) * unit_price
+            return Package(price.package_size or 1, price.tiers[0].unit_price)
         case PriceModel.VOLUME:
-            return lambda quantity: half_even(quantity * _tier_price(price, quantity))
+            return Volume(price)
         case PriceModel.GRADUATED:
-            return _graduated(price)
-
-
-def _per_unit(unit_price: int) -> Formula:
-    def amount(quantity: int) -> int:
-        quotient, rest = divmod(quantity * unit_price, ONE)
-        if rest + rest < ONE:  # half_even(), without the call
-            return quotient
-        return quotient + 1 if rest + rest > ONE or quotient & 1 else quotient
-
-    return amount
-
-
-def _graduated(price: Price) -> Formula:
-    bounds: list[int] = []  # where each tier ends
-    before: list[tuple[int, int, int]] = []  # where each tier begins, its price, the exact cost below it
-    start = cost = 0
-    for tier in price.tiers:
-        before.append((start, tier.unit_price, cost))
-        if tier.up_to is not None:
-            bounds.append(tier.up_to)
-            cost += (tier.up_to - start) * tier.unit_price
-            start = tier.up_to
-
-    def amount(quantity: int) -> int:
-        at = 0
-        while at < len(bounds) and quantity > bounds[at]:
-            at += 1
-        begin, unit_price, below = before[at]
-        return half_even(below + (quantity - begin) * unit_price)
-
-    return amount
+            return Graduated(price)
 
 
 def _tier_price(price: Price, quantity: int) -> int:
@@ -194,9 +243,3 @@ def _tier_price(price: Price, quantity: int) -> int:
         if tier.up_to is None or quantity <= tier.up_to:
             return tier.unit_price
     raise AssertionError("the last tier has no end")
-
-
-def _with_allowance(formula: Formula, free: int | None) -> Formula:
-    if not free:
-        return formula
-    return lambda quantity: formula(quantity - free) if quantity > free else 0

@@ -163,8 +163,8 @@ def charge(desk: Desk, account: Account, event: UsageEvent, card: RateCard) -> M
     row.charges += 1
     ledger.charge(desk, account, event, month, version, rate, cost, tax)
     if account.calm_from <= balance < account.calm_until:
-        desk.changed[event.account_id] = account
-        desk.accounts.put(account)
+        if event.account_id not in desk.changed:
+            desk.keep(account)
     else:
         standing.settle(desk, account)
     return row

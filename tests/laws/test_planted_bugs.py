@@ -110,7 +110,7 @@ def hear_again(patch: pytest.MonkeyPatch) -> None:
 
 def lose_a_field(patch: pytest.MonkeyPatch) -> None:
     """A restart forgets that a mail is due."""
-    plant(patch, states, "account_record", lambda right, account: right(account) | {"mail_at": NEVER})
+    plant(patch, states, "account_of", lambda right, record: right({**record, "mail_at": NEVER}))
 
 
 def refuse_usage_before_its_settings(patch: pytest.MonkeyPatch) -> None:
