@@ -344,12 +344,12 @@ class Fields(Kind):
         """`defaults` as Python values. The fields come after, since they may lead back to this record."""
         self._name = name
         self._defaults = dict(defaults)
-        self._names: list[str] = []
+        self.names: list[str] = []
         self._kinds: list[Kind] = []
 
     def add(self, name: str, kind: Kind) -> None:
         """Add the next field."""
-        self._names.append(name)
+        self.names.append(name)
         self._kinds.append(kind)
 
     def write(self, value: Any, out: BytesWriter) -> None:
@@ -366,7 +366,7 @@ class Fields(Kind):
         record: dict[str, Any] = value
         left_out = 0
         for at in range(len(kinds)):
-            name = self._names[at]
+            name = self.names[at]
             item = record.get(name, _LEFT_OUT)
             if item is _LEFT_OUT:
                 if name not in self._defaults:
@@ -375,15 +375,26 @@ class Fields(Kind):
                 item = self._defaults[name]
             kinds[at].write(item, out)
         if len(record) + left_out != len(kinds):
-            unknown = sorted(set(record) - set(self._names))
+            unknown = sorted(set(record) - set(self.names))
             raise ValueError(f"{self._name} has no {', '.join(unknown)}")
+
+    def values(self, source: Reader) -> list[Any]:
+        """Read a record as its values in the order of the schema."""
+        return [kind.read(source) for kind in self._kinds]
 
     def read(self, source: Reader) -> Any:
         """Read a record."""
         found: dict[str, Any] = {}
         for at in range(len(self._kinds)):
-            found[self._names[at]] = self._kinds[at].read(source)
+            found[self.names[at]] = self._kinds[at].read(source)
         return found
+
+
+def record_kind(definition: Mapping[str, Any]) -> Fields:
+    """Return what writes and reads a record by its schema."""
+    kind = kind_of(definition, {})
+    assert isinstance(kind, Fields), "every schema of ours is a record"
+    return kind
 
 
 def kind_of(node: Any, named: dict[str, Kind]) -> Kind:

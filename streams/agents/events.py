@@ -4,7 +4,7 @@ Values are as schemas.wire decodes them (decimals int of 10^-12, timestamps int 
 converted. Each function takes the record and its origin.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from streams.domain.events import (
@@ -44,6 +44,12 @@ def usage(record: Record, origin: Origin) -> UsageEvent:
         record["occurred_at"],
         origin,
     )
+
+
+def usage_of(values: Sequence[Any], account_id: str, origin: Origin) -> UsageEvent:
+    """Return a UsageEvent of values in the order of the schema; `account_id` equals the first of them."""
+    _, source, event_id, meter, quantity, occurred_at = values
+    return UsageEvent(account_id, source, event_id, meter, quantity, occurred_at, origin)
 
 
 def payment(record: Record, origin: Origin) -> PaymentEvent:

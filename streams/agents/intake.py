@@ -3,16 +3,22 @@
 Order of checks: value and key present, header, schema, Avro, key readable, equal to account_id, partition.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from schemas.wire import Schemas, WireError
 from streams.agents import events
 from streams.domain.events import Event, Origin
 from streams.domain.reasons import Reason, Rejected
 from streams.lanes.job import Record
 from streams.partition import partition_of
-from streams.topics import INPUTS, PROFILES, Topic
+from streams.topics import INPUTS, PROFILES, USAGE, Topic
 
 KNOWN_KEYS = 200_000
-"""Keys whose partition was checked, remembered so that murmur2 runs once a key."""
+"""Keys whose partition was checked, remembered with what they say: murmur2 runs once a key, and all events
+of an account share one string."""
+
+_USAGE = USAGE.records[0]
 
 
 class Intake:
@@ -22,7 +28,7 @@ class Intake:
         self._schemas = schemas
         self._lane = lane
         self._lanes = lanes
-        self._known: set[bytes] = set()
+        self._known: dict[bytes, str] = {}
         self._usual = {topic.name: schemas.codec(topic.records[0]) for topic in INPUTS}
 
     def read(self, topic: Topic, record: Record) -> tuple[Origin, Event | Rejected]:
@@ -35,28 +41,43 @@ class Intake:
             return origin, Rejected(reason=Reason.NULL_VALUE, detail="the record has no value")
         if key is None:
             return origin, Rejected(reason=Reason.NULL_KEY, detail="the record has no key")
-        flaw = self._key_flaw(key) if topic.keyed_by_account and key not in self._known else None
+        flaw, account_id = None, None
+        if topic.keyed_by_account:
+            account_id = self._known.get(key)
+            if account_id is None:
+                flaw = self._key_flaw(key)
+                account_id = self._known.get(key)
         if value is None:
             return origin, flaw or events.profile_erased(key.decode(), origin)
+        decoded: Mapping[str, Any] = {}
+        values: Sequence[Any] = ()
         try:
             codec = self._usual[topic.name]
             if not value.startswith(codec.header):
                 codec = self._schemas.codec_of(value, *topic.records)
-            decoded = codec.decode(value)
+            if codec.name == _USAGE:
+                values = codec.values(value)
+            else:
+                decoded = codec.decode(value)
         except WireError as e:
             return origin, Rejected(reason=Reason(e.reason), detail=e.detail)
-        if flaw is not None and flaw.reason is Reason.BAD_KEY:
-            return origin, flaw
-        if topic.keyed_by_account and decoded["account_id"].encode() != key:
-            detail = f"the key names {key.decode()!r}, the value {decoded['account_id']!r}"
-            return origin, Rejected(reason=Reason.KEY_MISMATCH, detail=detail)
+        if topic.keyed_by_account:
+            if flaw is not None and flaw.reason is Reason.BAD_KEY:
+                return origin, flaw
+            named = values[0] if values else decoded["account_id"]
+            if named != (account_id or key.decode()):
+                detail = f"the key names {key.decode()!r}, the value {named!r}"
+                return origin, Rejected(reason=Reason.KEY_MISMATCH, detail=detail)
         if flaw is not None:
             return origin, flaw
+        if account_id is not None and values:
+            return origin, events.usage_of(values, account_id, origin)
         return origin, events.event_of(codec.name, decoded, origin)
 
     def _key_flaw(self, key: bytes) -> Rejected | None:
+        """Return what is wrong with a key of an account; one that is right is known from now on."""
         try:
-            key.decode()
+            account_id = key.decode()
         except UnicodeDecodeError as e:
             return Rejected(reason=Reason.BAD_KEY, detail=f"the key is not UTF-8: {e.reason}")
         if (right := partition_of(key, self._lanes)) != self._lane:
@@ -64,5 +85,5 @@ class Intake:
             return Rejected(reason=Reason.WRONG_PARTITION, detail=detail)
         if len(self._known) >= KNOWN_KEYS:
             self._known.clear()
-        self._known.add(key)
+        self._known[key] = account_id
         return None
