@@ -8,7 +8,7 @@ BENCH := UV=$(UV) BENCH_WORKER_PYTHON=$(FAST)/env/bin/python $(RUN) --group benc
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format test faults fast bench simulate mutants
+.PHONY: help setup demo check format test faults fast bench scale simulate mutants
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ ifdef FULL
 	@$(BENCH) --page --only all --events 2000000 $(OPTIONS)
 	@$(BENCH) --page --only all --skew zipf $(OPTIONS)
 endif
+
+scale: setup fast ## the worker with many accounts, lanes, workers; restores, a close, latency, a soak: hours
+	@$(BENCH).scale --page $(OPTIONS)
 
 faults: setup ## kill, freeze and rescale workers and payments under load, and check every cent
 	@$(RUN) pytest -m "" tests/faults tests/lanes/test_exactly_once.py tests/pipeline/test_payments.py \

@@ -24,6 +24,8 @@ from streams.partition import partition_of
 from streams.settings import Settings
 
 LANES = common.PARTITIONS
+ANY = -1
+"""librdkafka's word for: by the key."""
 TOLD_EVERY = 20_000
 
 Told = Callable[[str], None]
@@ -90,15 +92,17 @@ def prepared(bootstrap_servers: str, shape: Shape, directory: Path, told: Told) 
 
 def deployment(bootstrap_servers: str, prefix: str, **more: object) -> Settings:
     """Return the settings of Evergreen over these inputs; the environment's do not count."""
+    usual: dict[str, object] = {
+        "lanes": LANES,
+        "replication": 1,
+        "clock": "manual",
+        "production": False,
+        "schema_registry_url": "",
+    }
     return Settings(
         bootstrap_servers=bootstrap_servers,
         topic_prefix=prefix,
-        lanes=LANES,
-        replication=1,
-        clock="manual",
-        production=False,
-        schema_registry_url="",
-        **more,  # type: ignore[arg-type]
+        **(usual | more),  # type: ignore[arg-type]
     )
 
 
@@ -135,12 +139,12 @@ def create(admin: AdminClient, *names: str, compact: bool = False) -> None:
         future.result()
 
 
-class _Sender:
+class Sender:
     """A producer that waits where its queue is full and remembers what failed."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(self, bootstrap_servers: str, **more: object) -> None:
         self._failed: list[str] = []
-        self._producer = Producer(
+        self.producer = Producer(
             {
                 "bootstrap.servers": bootstrap_servers,
                 "log_level": 0,
@@ -152,25 +156,30 @@ class _Sender:
                 "queue.buffering.max.messages": 2_000_000,
                 "delivery.report.only.error": True,
                 "on_delivery": self._delivered,
+                "partitioner": "murmur2_random",
             }
+            | more
         )
 
     def send(self, topic: str, partition: int, key: bytes, value: bytes, ms: int) -> None:
+        """Send a record to a partition, or where it is ANY to that of its key."""
         while True:
             try:
-                self._producer.produce(topic, value, key, partition, timestamp=ms)
+                self.producer.produce(topic, value, key, partition, timestamp=ms)
             except BufferError:
-                self._producer.poll(0.05)
+                self.producer.poll(0.05)
             else:
                 return
 
     def flush(self) -> None:
-        self._producer.flush()
+        """Wait for all; raises OSError where one was not written."""
+        self.producer.flush()
         if self._failed:
             raise OSError(f"{len(self._failed)} input records were not written: {self._failed[0]}")
 
     def poll(self) -> None:
-        self._producer.poll(0)
+        """Let the client tell what failed."""
+        self.producer.poll(0)
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:
@@ -187,7 +196,7 @@ def _write(
     keys = [account_id(n).encode() for n in range(shape.accounts)]
     partitions = [partition_of(key, LANES) for key in keys]
     peer, our = PeerWriter(shape.accounts), OurWriter(shape.accounts, fixed())
-    sender = _Sender(bootstrap_servers)
+    sender = Sender(bootstrap_servers)
     send = sender.send
     for number, event in enumerate(workload(shape)):
         key, partition = keys[event.account], partitions[event.account]

@@ -1,5 +1,6 @@
 """What processes and the machine have used, from /proc: Linux only."""
 
+import contextlib
 import os
 import platform
 import time
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 QUIET_CORES = 0.2
 
 
@@ -28,6 +30,16 @@ def usage(pid: int) -> Usage:
             continue
         cpu, rss = cpu + more.cpu_s, max(rss, more.peak_rss_mb)
     return Usage(cpu, rss)
+
+
+def resident_mb(pid: int) -> float:
+    """Return the memory that a process and its living descendants hold now; OSError where it is gone."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    held = pages * PAGE_BYTES / 2**20
+    for child in _children(pid):
+        with contextlib.suppress(OSError):
+            held += resident_mb(child)
+    return held
 
 
 def busy_seconds() -> float:

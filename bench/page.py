@@ -47,13 +47,17 @@ def keep(name: str, about: About, lines: Sequence[Line]) -> None:
 
 def render() -> None:
     """Make the page's part anew from what is kept."""
+    replace(BEGIN, END, "".join(_section(path) for path in sorted(DATA.glob("*.jsonl"), key=_events)))
+
+
+def replace(begin: str, end: str, part: str) -> None:
+    """Put a part between two marks of the page, instead of what stands there."""
     text = PAGE.read_text(encoding="utf-8")
-    before, found, rest = text.partition(BEGIN)
-    _, found_end, after = rest.partition(END)
+    before, found, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
     if not (found and found_end):
-        raise PageError(f"{PAGE} must have {BEGIN!r} and {END!r}")
-    sections = [_section(path) for path in sorted(DATA.glob("*.jsonl"), key=_events)]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{''.join(sections)}{END}{after}", encoding="utf-8")
+        raise PageError(f"{PAGE} must have {begin!r} and {end!r}")
+    PAGE.write_text(f"{before}{begin}\n\n{part}{end}{after}", encoding="utf-8")
 
 
 def _events(path: Path) -> tuple[int, str]:

@@ -1,14 +1,16 @@
 """Reads whole topics, as far as read_committed can see."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 TIMEOUT_SECONDS = 10.0
 
 
-def read_all(bootstrap_servers: str, topic: str) -> Iterator[Message]:
-    """Yield every record of a topic, each partition in order of offsets."""
+def read_all(
+    bootstrap_servers: str, topic: str, starts: Mapping[int, int] | None = None
+) -> Iterator[Message]:
+    """Yield every record of a topic, or those from some offsets on; each partition in order of offsets."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -24,7 +26,9 @@ def read_all(bootstrap_servers: str, topic: str) -> Iterator[Message]:
     )
     try:
         partitions = list(consumer.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic].partitions)
-        consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+        consumer.assign(
+            [TopicPartition(topic, partition, (starts or {}).get(partition, 0)) for partition in partitions]
+        )
         left = set(partitions)
         while left:
             for message in consumer.consume(10_000, 0.1):

@@ -173,7 +173,7 @@ class Group:
             found = self._reader.committed(self._partitions, timeout=REQUEST_SECONDS)
         except KafkaException:
             return sum(self._ends.values())
-        return sum(self._ends[p.topic, p.partition] - max(p.offset, 0) for p in found)
+        return sum(max(0, self._ends[p.topic, p.partition] - max(p.offset, 0)) for p in found)
 
     def close(self) -> None:
         """Let go of the connection."""

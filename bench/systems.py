@@ -10,7 +10,7 @@ from pathlib import Path
 from confluent_kafka import Producer
 
 from bench import check_ours
-from bench.inputs import LANES, Inputs, deployment
+from bench.inputs import Inputs, deployment
 from bench.peer_systems import PEERS
 from bench.system import First, Run, System, Verdict
 from bench.workload import START_MS
@@ -49,20 +49,9 @@ class Evergreen:
         """Make its outputs, with the lanes' time at the start of the first month as after a tick."""
         settings = self._deployment(run)
         topic_admin.create(settings)
-        _set_time(settings)
+        set_time(settings)
         command = ["cli", "worker"] if self.without is None else ["bench.worker", "--without", self.without]
-        environment = {
-            "EVERGREEN_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
-            "EVERGREEN_TOPIC_PREFIX": settings.topic_prefix,
-            "EVERGREEN_OUTPUT_PREFIX": settings.output_prefix,
-            "EVERGREEN_LANES": str(settings.lanes),
-            "EVERGREEN_CLOCK": settings.clock,
-            "EVERGREEN_STORE": settings.store,
-            "EVERGREEN_STATE_DIR": settings.state_dir,
-            "EVERGREEN_LOG_FORMAT": "json",
-            "EVERGREEN_LOG_LEVEL": "info",
-        }
-        return [worker_python(), "-m", *command], environment | _only_bench_from_here(run)
+        return [worker_python(), "-m", *command], environment(settings) | _only_bench_from_here(run)
 
     def first(self, line: str) -> First | None:
         """A lane that opens has read nothing yet: a little early, never late."""
@@ -93,6 +82,22 @@ class Evergreen:
         )
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the variables of a worker of a deployment."""
+    return {
+        "EVERGREEN_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+        "EVERGREEN_TOPIC_PREFIX": settings.topic_prefix,
+        "EVERGREEN_OUTPUT_PREFIX": settings.output_prefix,
+        "EVERGREEN_LANES": str(settings.lanes),
+        "EVERGREEN_CLOCK": settings.clock,
+        "EVERGREEN_MAX_AGE_DAYS": str(settings.max_age_days),
+        "EVERGREEN_STORE": settings.store,
+        "EVERGREEN_STATE_DIR": settings.state_dir,
+        "EVERGREEN_LOG_FORMAT": "json",
+        "EVERGREEN_LOG_LEVEL": "info",
+    }
+
+
 def worker_python() -> str:
     """Return the Python of the worker: the one of `make fast`, where it was given, else this one."""
     return os.environ.get("BENCH_WORKER_PYTHON") or sys.executable
@@ -114,9 +119,10 @@ def lane_state() -> bytes:
     return fixed().codec("state-lane").encode(state)
 
 
-def _set_time(settings: Settings) -> None:
+def set_time(settings: Settings) -> None:
+    """Let every lane begin with its time at the start of the first month."""
     producer = Producer({"bootstrap.servers": settings.bootstrap_servers, "log_level": 0})
-    for lane in range(LANES):
+    for lane in range(settings.lanes):
         producer.produce(changelog(settings.application, "lane"), lane_state(), LANE_KEY, lane)
     producer.flush()
 
