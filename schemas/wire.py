@@ -106,6 +106,10 @@ class Codec:
             raise WireError("trailing_bytes", f"{len(data) - source.at} bytes after the {self.name}")
         return found
 
+    def first_number(self, data: bytes) -> int:
+        """Return the first field of what encode() made: an int or long, no union. The rest stays unread."""
+        return Reader(data, HEADER_BYTES).number()
+
 
 class Older:
     """Reads what an older version of a schema wrote as the version in use, by fastavro's resolution."""

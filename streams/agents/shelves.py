@@ -90,8 +90,14 @@ class AccountShelf(shelves.Accounts):
         self.cabinet = Cabinet("accounts", store, codec, read=states.account_of, write=states.account_record)
         self._wakes: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
-        for _, account in self.cabinet.stored():
-            self._index(account.account_id, account.wake_at)
+        # A restart looks at every account here, so no more is read of one than its first field, wake_at.
+        for key, value in store.items():
+            wake_at = codec.first_number(value)
+            if wake_at < NEVER:
+                account_id = key.decode()
+                self._wakes[account_id] = wake_at
+                self._heap.append((wake_at, account_id))
+        heapq.heapify(self._heap)
 
     def get(self, account_id: str) -> Account | None:
         """Return the live account."""

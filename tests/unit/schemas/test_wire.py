@@ -127,3 +127,17 @@ def test_a_decimal_that_a_new_field_defaults_to_is_read_as_a_number():
     record = wire.Codec("r", 2, new, written_as=old).decode(wire.Codec("r", 1, old).encode({"a": "x"}))
 
     assert record == {"a": "x", "b": 511}
+
+
+def test_a_first_field_that_is_a_number_is_told_without_the_rest() -> None:
+    codec = wire.fixed().codec("tick")
+    for number in (0, -1, 63, 64, 2**62):
+        data = codec.encode({"time": number, "ticker": "a"})
+
+        assert codec.first_number(data) == codec.decode(data)["time"] == number
+
+
+def test_an_account_s_first_field_is_when_to_wake_it() -> None:
+    fields = wire.definition("state-account")["fields"]
+
+    assert (fields[0]["name"], fields[0]["type"]) == ("wake_at", "long")
