@@ -44,8 +44,16 @@ def read_all(
 
 
 def ends(bootstrap_servers: str, topic: str) -> dict[int, int]:
-    """Return where each partition of a topic ends."""
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "bench-reader", "log_level": 0})
+    """Return where each partition of a topic ends, records of a transaction under way included."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": "bench-reader",
+            "log_level": 0,
+            # Else an end is told as before a transaction whose marker is not written everywhere yet.
+            "isolation.level": "read_uncommitted",
+        }
+    )
     try:
         partitions = consumer.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic].partitions
         return {

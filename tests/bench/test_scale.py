@@ -7,6 +7,7 @@ import pytest
 
 import local
 from bench import page as whole_page
+from bench import reading
 from bench.scale import memory, page, sizing
 from bench.scale.deployment import deployed, running, throughput
 from bench.scale.measure import Bench, Line, Sizes, line, percentile, slope_per_hour
@@ -115,7 +116,12 @@ def test_a_small_deployment_is_filled_loaded_and_judged(tmp_path: Path):
                 place.wait(*workers)
                 assert place.problems_of_fill() == []
                 figures, problems = throughput(place, workers, 1_000)
+                before = sum(reading.ends(place.broker, place.usage_topic).values())
+                place.send_at_once(100)
+                ends = reading.ends(place.broker, place.usage_topic)  # asked before all markers may be there
+                place.wait(*workers)
+            assert sum(ends.values()) >= before + 100
             assert problems == []
-            assert place.problems(None, 1_301) == ["1600 ledger entries, not 1301"]
+            assert place.problems(None, 1_301) == ["1700 ledger entries, not 1301"]
     assert figures["events_per_s"] > 0
     assert not list(tmp_path.iterdir())
