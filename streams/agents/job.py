@@ -31,7 +31,18 @@ from streams.domain.shelves import Shelves
 from streams.lanes.app import View
 from streams.lanes.job import Batch, Fold, KeyedStore, Record, Store, Table
 from streams.settings import Settings
-from streams.topics import INPUTS, JOURNAL, LEDGER, PRICES, PROFILES, SETTINGS, STATE_TABLES, TICKS, changelog
+from streams.topics import (
+    BALANCES,
+    INPUTS,
+    JOURNAL,
+    LEDGER,
+    PRICES,
+    PROFILES,
+    SETTINGS,
+    STATE_TABLES,
+    TICKS,
+    changelog,
+)
 
 SWEEP_ACCOUNTS = 500
 """Accounts woken in one go, between which live events are folded."""
@@ -107,10 +118,14 @@ class BillingFold:
         assert isinstance(seen_store, SeenStore)
         self._seen = SeenShelf(seen_store)
         self._ledger = job.settings.topic(LEDGER.name)
-        self._encode_entry = codec("ledger-entry").encode
+        self._entry = codec("ledger-entry")
+        self._balances_topic = job.settings.topic(BALANCES.name)
+        self._balance = codec("account-balance")
         keyed = {name: store for name, store in stores.items() if isinstance(store, KeyedStore)}
         self._profiles = ProfileShelf(keyed[PROFILES.name], codec("account-profile"))
-        accounts = AccountShelf(keyed["accounts"], codec("state-account"))
+        accounts = AccountShelf(
+            keyed["accounts"], codec("state-account"), job.settings.cached_accounts // job.settings.lanes + 1
+        )
         payments = PaymentShelf(keyed["payments"], codec("state-payment"))
         adjustments = AdjustmentShelf(keyed["adjustments"], codec("state-adjustment"))
         prices = PriceShelf(keyed["prices"], codec("price"))
@@ -173,7 +188,8 @@ class BillingFold:
         self._drain(batch)
         self._balances = self._book.balances()
         for balance in self._balances:
-            self._emit(balance, batch)
+            value = self._balance.encode(outputs.account_balance(balance))
+            batch.emit(self._balances_topic, balance.account_id.encode(), value)
         for cabinet in self._cabinets:
             cabinet.seal(batch)
         self._seen.seal(batch)
@@ -239,13 +255,13 @@ class BillingFold:
             if type(output) is LedgerEntry:  # the hot path
                 if not has_ledger:
                     continue
-                value = self._encode_entry(outputs.ledger_entry(output))
+                value = self._entry.encode(outputs.ledger_entry(output))
                 batch.emit(self._ledger, output.account_id.encode(), value)
             else:
                 self._emit(output, batch)
         said.clear()
 
-    def _emit(self, output: Output | AccountBalance, batch: Batch) -> None:
+    def _emit(self, output: Output, batch: Batch) -> None:
         if isinstance(output, DeadLetter):
             self._reasons[output.reason] += 1
         elif isinstance(output, TopUpDecided):

@@ -34,15 +34,12 @@ class Outgoing(NamedTuple):
     record: Record | Values
 
 
-def record_of(output: Output | AccountBalance) -> Outgoing:
+def record_of(output: Output) -> Outgoing:
     """Return an output as a record for its topic."""
     record: Record | Values
     match output:
         case LedgerEntry():
             return Outgoing(topics.LEDGER.name, output.account_id, "ledger-entry", ledger_entry(output))
-        case AccountBalance():
-            record = account_balance(output)
-            return Outgoing(topics.BALANCES.name, output.account_id, "account-balance", record)
         case StatusChanged():
             record = {"account_id": output.account_id, "status": output.status.value, "since": output.since}
             return Outgoing(topics.STATUS.name, output.account_id, "account-status", record)

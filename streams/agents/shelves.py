@@ -18,7 +18,7 @@ from streams.lanes.spaces import Space
 
 Value = TypeVar("Value")
 CACHED = 50_000
-"""Decoded objects that a shelf keeps at most, between commits."""
+"""Decoded objects that a shelf keeps at most between commits, accounts apart."""
 NUMBER = struct.Struct(">Q")
 
 
@@ -33,12 +33,14 @@ class Cabinet(Generic[Value]):
         *,
         read: Callable[[Record], Value],
         write: Callable[[Value], Record | states.Values],
+        most: int = CACHED,
     ) -> None:
         self._table = table
         self._store = store
         self._codec = codec
         self._read = read
         self._write = write
+        self._most = most
         self._cache: dict[bytes, Value] = {}
         self.changed: dict[bytes, Value | None] = {}
         """What the batch under way has changed; None: deleted."""
@@ -78,16 +80,19 @@ class Cabinet(Generic[Value]):
     def committed(self) -> None:
         """Start the next batch; the cache keeps to its bound."""
         self.changed.clear()
-        if len(self._cache) > CACHED:
-            for key in list(self._cache)[: len(self._cache) - CACHED // 2]:
+        if len(self._cache) > self._most:
+            for key in list(self._cache)[: len(self._cache) - self._most * 9 // 10]:
                 del self._cache[key]
 
 
 class AccountShelf(shelves.Accounts):
     """Accounts by id, indexed by wake_at."""
 
-    def __init__(self, store: KeyedStore, codec: Codec) -> None:
-        self.cabinet = Cabinet("accounts", store, codec, read=states.account_of, write=states.account_record)
+    def __init__(self, store: KeyedStore, codec: Codec, most: int = CACHED) -> None:
+        """`most`: accounts that are kept decoded between commits."""
+        self.cabinet = Cabinet(
+            "accounts", store, codec, read=states.account_of, write=states.account_record, most=most
+        )
         self._wakes: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
         # A restart looks at every account here, so no more is read of one than its first field, wake_at.

@@ -61,11 +61,13 @@ def test_every_output_fits_its_topic_and_schema() -> None:
     lane = eventful()
     schemas = wire.fixed()
     by_name = {topic.name: topic for topic in topics.ALL}
-    said: list[Any] = [*lane.said, *lane.book.balances()]
+    balances = [
+        (topics.BALANCES.name, b.account_id, "account-balance", outputs.account_balance(b))
+        for b in lane.book.balances()
+    ]
 
     kinds = set()
-    for output in said:
-        topic, key, record_type, record = outputs.record_of(output)
+    for topic, key, record_type, record in (*map(outputs.record_of, lane.said), *balances):
         assert record_type in by_name[topic].records
         assert (key is not None) == by_name[topic].keyed_by_account
         data = schemas.codec(record_type).encode(record)

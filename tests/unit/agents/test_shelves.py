@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import wire
-from streams.agents import shelves
 from streams.agents.shelves import (
     AccountShelf,
     AdjustmentShelf,
@@ -89,13 +88,18 @@ def cabinet(store: KeyedStore) -> Cabinet[Note]:
     return notes(store)
 
 
-def notes(store: KeyedStore) -> Cabinet[Note]:
+def notes(store: KeyedStore, most: int = 100) -> Cabinet[Note]:
     def write(note: Note) -> dict[str, Any]:
         note.written += 1
         return {"time": 0, "ticker": note.text}
 
     return Cabinet(
-        "notes", store, SCHEMAS.codec("tick"), read=lambda record: Note(record["ticker"]), write=write
+        "notes",
+        store,
+        SCHEMAS.codec("tick"),
+        read=lambda record: Note(record["ticker"]),
+        write=write,
+        most=most,
     )
 
 
@@ -165,9 +169,9 @@ def test_what_was_deleted_may_be_put_again(cabinet: Cabinet[Note], store: KeyedS
 
 
 def test_the_cache_is_bounded_between_commits_and_never_loses_an_uncommitted_change(
-    cabinet: Cabinet[Note], store: KeyedStore, monkeypatch: pytest.MonkeyPatch
+    store: KeyedStore,
 ) -> None:
-    monkeypatch.setattr(shelves, "CACHED", 10)
+    cabinet = notes(store, most=10)
     for number in range(25):
         cabinet.put(b"%d" % number, Note(str(number)))
     within = [cabinet.get(b"%d" % number) for number in range(25)]

@@ -165,6 +165,7 @@ class Observer:
 
     told: list[str] = field(default_factory=list)
     lags: list[int] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
 
     def opened(self, lane: int, restored: int, seconds: float) -> None:
         self.told.append(f"opened {lane}")
@@ -172,6 +173,7 @@ class Observer:
     def committed(self, lane: int, batch: Batch, times: Times, lag: int) -> None:
         self.told.append(f"committed {lane}")
         self.lags.append(lag)
+        self.batches.append(batch)
 
     def closed(self, lane: int) -> None:
         self.told.append(f"closed {lane}")

@@ -255,6 +255,34 @@ async def test_a_full_batch_is_committed_before_more_is_folded(world: World) -> 
     assert [c.writes["sealed"] for c in world.producer(0).commits] == [[(None, b"2")]] * 3
 
 
+async def test_a_fetch_larger_than_a_batch_is_committed_in_parts_and_ends_where_it_says(world: World) -> None:
+    """Where a part ends is where the next record stands: offsets between the two hold none."""
+    job = Job()
+
+    async with running(world, job, batch_records=2) as lane:
+        lane.deliver(Fetch("a", 0, [Line(at) for at in (0, 1, 4, 5, 6)], 0, 9, 9))
+        await until(lambda: len(world.producer(0).commits) == 3)
+
+    assert [c.offsets["a"] for c in world.producer(0).commits] == [(4, ""), (6, ""), (9, "")]
+    assert len(seen(job)) == 5
+
+
+async def test_fetches_of_one_input_that_follow_each_other_are_one_run(world: World) -> None:
+    job = Job()
+
+    async with running(world, job, batch_records=5) as lane:
+        is_held = held(world)
+        lane.deliver(fetch("b", 0))
+        await until(is_held)
+        for part in (fetch("a", 0, 1), fetch("a", 2), fetch("b", 1), fetch("a", 3)):
+            lane.deliver(part)
+        world.producer(0).gate.set()
+        await until(lambda: len(world.producer(0).commits) == 2)
+
+    runs = [(run.topic, run.start, run.stop) for run in world.observer.batches[-1].runs]
+    assert runs == [("a", 0, 3), ("b", 1, 2), ("a", 3, 4)]
+
+
 async def test_a_lane_that_is_behind_gathers_and_one_that_has_caught_up_does_not_wait(world: World) -> None:
     job = Job()
 
