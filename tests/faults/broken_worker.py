@@ -44,7 +44,7 @@ def start_empty() -> None:
     ) -> tuple[dict[str, Store], int]:
         return {name: table.store(keeper.space(name)) for name, table in tables.items()}, 0
 
-    lane.restore = no_records
+    lane.restore = no_records  # type: ignore
 
 
 def fence_nobody() -> None:
@@ -54,7 +54,7 @@ def fence_nobody() -> None:
         transactional_id = f"{settings.pop('transactional_id')}-{os.getpid()}"
         return AIOKafkaProducer(transactional_id=transactional_id, **settings)
 
-    transaction.AIOKafkaProducer = producer
+    transaction.AIOKafkaProducer = producer  # type: ignore
 
 
 def nothing() -> None:

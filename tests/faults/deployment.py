@@ -120,9 +120,12 @@ class Worker(Process):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One entry of the journal, and when it was seen here."""
+    """One entry of the journal; moments are seconds since 1970."""
 
-    at: float
+    made: float
+    """When its transaction was written: one that was under way at an injury is not a recovery from it."""
+    seen: float
+    """When it could be read."""
     lane: int
     worker: str
     usage: int
@@ -153,12 +156,12 @@ class Journal(threading.Thread):
         while not self._ending.is_set():
             for message in self._consumer.consume(200, timeout=0.05):
                 if message.error() is None:
-                    self._take(decode(message.value()))
+                    self._take(message.timestamp()[1] / 1000, decode(message.value()))
         self._consumer.close()
 
-    def _take(self, entry: Record) -> None:
+    def _take(self, made: float, entry: Record) -> None:
         usage = sum(run["to"] - run["from"] for run in entry["runs"] if run["topic"] == USAGE.name)
-        self.commits.append(Commit(time.monotonic(), entry["lane"], entry["worker"], usage))
+        self.commits.append(Commit(made, time.time(), entry["lane"], entry["worker"], usage))
 
     def close(self) -> None:
         """End the thread."""
@@ -166,11 +169,11 @@ class Journal(threading.Thread):
         self.join(20)
 
     def after(self, moment: float, lanes: Iterable[int] = range(LANES)) -> dict[int, float]:
-        """Return when each of these lanes first committed after a moment, where it has."""
+        """Return when the first commit of each of these lanes made after a moment was seen, where one was."""
         wanted, first = set(lanes), dict[int, float]()
         for commit in list(self.commits):
-            if commit.at > moment and commit.lane in wanted:
-                first.setdefault(commit.lane, commit.at)
+            if commit.made > moment and commit.lane in wanted:
+                first.setdefault(commit.lane, commit.seen)
         return first
 
     @property
@@ -323,10 +326,15 @@ class Deployment:
 
 
 def broken(report: Report) -> list[str]:
-    """Return a line for each case that the verification found broken, the first of each invariant."""
+    """Return a line for each case that the verification found broken, the first ones of each invariant."""
     return [
         f"{case.invariant}. {case.rule} ({check.broken_count}): {case.account} {case.place}, "
         f"expected {case.expected}, found {case.found}"
         for check in report.checks
         for case in check.broken[:5]
     ]
+
+
+def assert_holds(report: Report) -> None:
+    """Fail where the verification found something broken, and say all of it."""
+    assert report.holds, "\n".join(broken(report))

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 from producers import market, records
 from producers.emissions import Emission, Encoder
@@ -181,7 +182,7 @@ class Load:
             if _is_unknown(payer):
                 continue
             place, paid_at = _place(payer), moment(begin + draw(tick - begin))
-            payment = {
+            payment: dict[str, Any] = {
                 "account_id": _name(payer),
                 "payment_id": f"pay-{number}-{n}",
                 "currency": place.currency,
