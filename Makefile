@@ -34,7 +34,7 @@ format: setup ## format the code and sort its imports
 	@$(RUN) ruff check --fix-only --quiet . && $(RUN) ruff format .
 
 test: check ## everything, on a real Kafka: minutes; this is CI
-	@$(RUN) pytest tests --ignore tests/unit
+	@$(RUN) pytest --faults-asked short tests --ignore tests/unit
 
 fast: $(FAST)/built ## build the worker's hot path into machine code, in .evergreen/fast (needs a C compiler)
 
@@ -57,7 +57,7 @@ scale: setup fast ## the worker with many accounts, lanes, workers; restores, a 
 	@$(BENCH).scale --page $(OPTIONS)
 
 faults: setup ## kill, freeze and rescale workers and payments under load, and check every cent
-	@$(RUN) pytest -m "" tests/faults tests/lanes/test_exactly_once.py tests/pipeline/test_payments.py \
+	@$(RUN) pytest -m "" --faults-asked long tests/faults tests/lanes/test_exactly_once.py tests/pipeline/test_payments.py \
 		tests/pipeline/test_payments_crashes.py
 
 simulate: setup ## play SEEDS=2000 histories without a broker, each hurt at random; SEED=7 tells one

@@ -11,6 +11,11 @@ import local
 _numbers = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run ask for the size of the fault tests: tests/faults/report.py fails it where they did less."""
+    parser.addoption("--faults-asked", choices=["short", "long"], help="fail where less faults were injected")
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[local.Broker]:
     """A real Kafka, found or started once for the session."""

@@ -1,4 +1,4 @@
-"""A Kafka of our own to kill, deployments on it, and a table of what was injected at the end of the run."""
+"""A Kafka of our own to kill, deployments on it, and at the end of the run what was injected: report.py."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 import local
+from tests.faults import report as reports
 from tests.faults.deployment import Deployment
 
 _TABLES = pytest.StashKey[list[str]]()
+_ENTRIES = pytest.StashKey[list[reports.Entry]]()
 
 
 @pytest.fixture(scope="session")
@@ -39,10 +41,34 @@ def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
     return say
 
 
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> reports.Entry:
+    """This test's part of the report of the run."""
+    entry = reports.Entry(request.node.name.removeprefix("test_"))
+    request.config.stash.setdefault(_ENTRIES, []).append(entry)
+    return entry
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the report; fail a run that was asked for more than it injected."""
+    entries, size = session.config.stash.get(_ENTRIES, []), session.config.getoption("--faults-asked")
+    if entries or size:
+        reports.write(entries, size)
+    if size and reports.lacking(entries, size) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show the tables."""
-    tables = terminalreporter.config.stash.get(_TABLES, [])
-    if tables:
+    """Show what was injected, test by test, and what was lacking."""
+    config = terminalreporter.config
+    entries, size = config.stash.get(_ENTRIES, []), config.getoption("--faults-asked")
+    if tables := config.stash.get(_TABLES, []):
         terminalreporter.section("faults injected")
         for text in tables:
             terminalreporter.write_line(text)
+    if entries:
+        terminalreporter.section(f"faults: {reports.REPORT}")
+        for line in reports.table(entries):
+            terminalreporter.write_line(line)
+    for line in reports.lacking(entries, size) if size else ():
+        terminalreporter.write_line(f"TOO LITTLE INJECTED  {line}", red=True)

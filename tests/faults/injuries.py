@@ -16,6 +16,7 @@ from confluent_kafka import TopicPartition
 from local.process import ProcessId
 from streams.topics import LEDGER, PAYMENTS
 from tests.faults.deployment import DEADLINE_SECONDS, SESSION_SECONDS, Deployment, Worker, wait_until
+from tests.faults.report import Kind
 
 FROZEN_SECONDS = SESSION_SECONDS + 1
 """A freeze lasts so long at least: the group has given the frozen one up by then."""
@@ -30,12 +31,15 @@ class Injury:
     """Seconds since 1970."""
     lanes: set[int]
     """Which the victim folded."""
+    kind: Kind
     frozen: ProcessId | None = None
     """What goes on when others have committed in its lanes."""
     first: float | None = None
     """Seconds until one of the lanes committed again."""
     all: float | None = None
     """Seconds until each of them had."""
+    lane_seconds: dict[int, float] = field(default_factory=dict)
+    """The same, lane by lane."""
 
     def __str__(self) -> str:
         after = "" if self.first is None else f" {self.first:.1f} s, all {self.all:.1f} s"
@@ -51,11 +55,11 @@ class Injuries:
 
     def kills(self) -> list[Injury]:
         """Return the kill -9s."""
-        return [injury for injury in self.done if injury.what.startswith("kill")]
+        return [i for i in self.done if i.kind in {Kind.WORKER_KILL, Kind.PAYMENTS_KILL}]
 
     def freezes(self) -> list[Injury]:
         """Return the freezes."""
-        return [injury for injury in self.done if injury.what.startswith("freeze")]
+        return [injury for injury in self.done if injury.kind is Kind.FREEZE]
 
     def wait_for_recovery(self) -> None:
         """Return once every lane that a victim folded has committed again; then let the frozen go on.
@@ -132,7 +136,7 @@ class Injuries:
         """Kill the payment consumer; start another when the load is sent."""
         yield
         self.deployment.payments[-1].kill()
-        self._injured("kill of the payment consumer", set())
+        self._injured("kill of the payment consumer", set(), Kind.PAYMENTS_KILL)
         self.deployment.start_payments()
 
     @contextmanager
@@ -151,7 +155,7 @@ class Injuries:
         with self._aim(LEDGER.name, lanes) as has_written:
             yield
             wait_until(has_written, "a transaction", poll=0)
-            injury = self._injured(what, lanes)
+            injury = self._injured(what, lanes, Kind.BROKER_KILL)
             injure()
             injury.at = time.time()
 
@@ -186,10 +190,10 @@ class Injuries:
 
     def _freeze(self, what: str, child: ProcessId, lanes: set[int]) -> None:
         child.send(signal.SIGSTOP)
-        self._injured(what, lanes).frozen = child
+        self._injured(what, lanes, Kind.FREEZE).frozen = child
 
-    def _injured(self, what: str, lanes: set[int]) -> Injury:
-        injury = Injury(what, time.time(), lanes)
+    def _injured(self, what: str, lanes: set[int], kind: Kind = Kind.WORKER_KILL) -> Injury:
+        injury = Injury(what, time.time(), lanes, kind)
         self.done.append(injury)
         return injury
 
@@ -200,8 +204,9 @@ class Injuries:
             f"a commit of each of the lanes {sorted(injury.lanes)} after: {injury.what}",
             seconds=DEADLINE_SECONDS,
         )
-        since = sorted(journal.after(injury.at, injury.lanes).values())
-        injury.first, injury.all = since[0] - injury.at, since[-1] - injury.at
+        seen = journal.after(injury.at, injury.lanes)
+        injury.lane_seconds = {lane: moment - injury.at for lane, moment in seen.items()}
+        injury.first, injury.all = min(injury.lane_seconds.values()), max(injury.lane_seconds.values())
 
 
 def _is_over(moment: float) -> bool:

@@ -9,6 +9,7 @@ import local
 from tests.faults.deployment import Deployment, assert_holds, wait_until
 from tests.faults.injuries import Injuries, table
 from tests.faults.inputs import Load
+from tests.faults.report import Entry
 
 pytestmark = [
     pytest.mark.kafka,
@@ -17,7 +18,7 @@ pytestmark = [
 
 
 def test_workers_outlive_a_killed_and_a_restarted_broker_and_lose_nothing(
-    own_kafka: local.Broker, deploy: Callable[[str], Deployment], tell: Callable[[str], None]
+    own_kafka: local.Broker, deploy: Callable[[str], Deployment], tell: Callable[[str], None], report: Entry
 ) -> None:
     deployment = deploy("broker")
     made = Load(seed=2, accounts=500, events=16_000, stages=8)
@@ -42,12 +43,14 @@ def test_workers_outlive_a_killed_and_a_restarted_broker_and_lose_nothing(
         deployment.send(stage.records[half:], stage.tick)
         injuries.wait_for_recovery()
     deployment.settle()
-    _, report = deployment.verify()
+    _, found = deployment.verify()
+    report.took(deployment, injuries)
+    report.judged(found)
     rows = [(injury.what, injury) for injury in injuries.done]
     restarts = sum(worker.restarts for worker in deployment.workers)
     tell(table("broker", [*rows, ("children started again", restarts)]))
 
-    assert_holds(report)
+    assert_holds(found)
     assert len(injuries.done) == 2
 
 

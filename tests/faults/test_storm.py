@@ -22,6 +22,7 @@ from tests.faults.deployment import Deployment, Worker, assert_holds
 from tests.faults.injuries import Injuries, table
 from tests.faults.inputs import Load, Stage
 from tests.faults.outcome import Outcome, differences, outcome
+from tests.faults.report import Entry
 
 pytestmark = [
     pytest.mark.kafka,
@@ -37,7 +38,7 @@ AFTER_FREEZES = {11, 20, 26}
 
 @pytest.mark.timeout(600)
 def test_a_storm_of_kills_and_freezes_changes_no_charge_tax_document_or_balance(
-    deploy: Callable[[str], Deployment], tell: Callable[[str], None]
+    deploy: Callable[[str], Deployment], tell: Callable[[str], None], report: Entry
 ) -> None:
     made = Load(seed=11, accounts=ACCOUNTS, events=EVENTS, stages=STAGES)
     stages = list(made.stages())
@@ -49,10 +50,12 @@ def test_a_storm_of_kills_and_freezes_changes_no_charge_tax_document_or_balance(
         undisturbed = beside.submit(run_undisturbed, calm, stages)
         storm.run(stages)
     seconds = time.monotonic() - began
-    topics, report = deployment.verify()
+    topics, found = deployment.verify()
+    report.took(deployment, storm.injuries)
+    report.judged(found)
     tell(storm.report(f"storm of {seconds:.0f} s", made))
 
-    assert_holds(report)
+    assert_holds(found)
     assert differences(undisturbed.result(), outcome(topics)) == []
     storm.was_one()
 
@@ -72,7 +75,7 @@ def run_undisturbed(calm: Deployment, stages: Sequence[Stage]) -> Outcome:
 
 @pytest.mark.long
 def test_kills_of_workers_and_payments_charge_no_automatic_top_up_twice_and_lose_none(
-    deploy: Callable[[str], Deployment], tell: Callable[[str], None]
+    deploy: Callable[[str], Deployment], tell: Callable[[str], None], report: Entry
 ) -> None:
     deployment = deploy("top-ups")
     settings = deployment.settings
@@ -110,7 +113,9 @@ def test_kills_of_workers_and_payments_charge_no_automatic_top_up_twice_and_lose
         # Which tick ends the waiting of usage without account depends on which was read after it.
         deployment.settle(payments=True)
     seconds = time.monotonic() - began
-    _, report = deployment.verify()
+    _, found = deployment.verify()
+    report.took(deployment, injuries)
+    report.judged(found)
     answered = deployment.count(PAYMENTS.name)
     commands = deployment.count(COMMANDS.name)
     tell(
@@ -124,7 +129,7 @@ def test_kills_of_workers_and_payments_charge_no_automatic_top_up_twice_and_lose
         )
     )
 
-    assert_holds(report)
+    assert_holds(found)
     assert len(injuries.kills()) == 9
     assert commands > 300
 
