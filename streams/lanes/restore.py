@@ -86,7 +86,7 @@ async def restore(
                 ends[partition] = committed[partition.topic]
         positions = {p: keeper.position(table.name) for p, table in by_partition.items()}
         if any(positions[p] and not starts[p] <= positions[p] <= ends[p] for p in by_partition):
-            keeper.reset()
+            keeper.reset("it is beyond its topics")
             positions = dict.fromkeys(by_partition, 0)
         stores = {name: table.store(keeper.space(name)) for name, table in tables.items()}
         for partition, position in positions.items():

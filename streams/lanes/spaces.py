@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Protocol
 
+import structlog
 from rocksdict import AccessType, BlockBasedOptions, Options, Rdict, WriteBatch
 
 STALE_SECONDS = 12 * 3600
@@ -20,6 +21,12 @@ STALE_SECONDS = 12 * 3600
 (delete.retention.ms, a day by default)."""
 META = b"\x00"
 """Key of what a RocksDB store knows about itself; tables' keys start with 1, 2, ..."""
+
+log = structlog.get_logger("streams")
+
+
+class BrokenStoreError(Exception):
+    """A local store could not be read: it is gone by now, and the next start builds it anew."""
 
 
 class Space(Protocol):
@@ -46,7 +53,7 @@ class Keeper(Protocol):
     def flush(self, positions: Mapping[str, int]) -> None:
         """Keep everything written so far, together with the tables' new positions."""
 
-    def reset(self) -> None:
+    def reset(self, why: str) -> None:
         """Empty every space: it cannot be believed."""
 
     def close(self) -> None: ...
@@ -100,7 +107,7 @@ class MemoryKeeper:
     def flush(self, positions: Mapping[str, int]) -> None:
         """Do nothing."""
 
-    def reset(self) -> None:
+    def reset(self, why: str) -> None:
         """Do nothing: it is empty when it is opened."""
 
     def close(self) -> None:
@@ -110,9 +117,12 @@ class MemoryKeeper:
 class RocksSpace:
     """A table's part of a lane's RocksDB, with what is not flushed yet over it."""
 
-    def __init__(self, database: Rdict, prefix: bytes) -> None:
+    def __init__(
+        self, database: Rdict, prefix: bytes, broken: Callable[[Exception], BrokenStoreError]
+    ) -> None:
         self._database = database
         self._prefix = prefix
+        self._broken = broken
         self.pending: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
@@ -120,7 +130,10 @@ class RocksSpace:
         key = self._prefix + key
         if key in self.pending:
             return self.pending[key]
-        value = self._database.get(key)
+        try:
+            value = self._database.get(key)
+        except Exception as e:  # rocksdict has one exception for all
+            raise self._broken(e) from e
         assert value is None or isinstance(value, bytes), "a raw database holds bytes"
         return value
 
@@ -138,13 +151,27 @@ class RocksSpace:
         for key, value in self.pending.items():
             if value is not None and key.startswith(start):
                 yield key[cut:], value
+        last = start
         for stored, content in self._database.items(from_key=start):
             assert isinstance(stored, bytes), "a raw database holds bytes"
             assert isinstance(content, bytes), "a raw database holds bytes"
             if not stored.startswith(start):
                 return
+            last = stored
             if stored not in self.pending:
                 yield stored[cut:], content
+        self._check_end(last)
+
+    def _check_end(self, last: bytes) -> None:
+        """Fail where the database goes on after this key: `items` ends at what it cannot read as well."""
+        try:
+            cursor = self._database.iter()
+            cursor.seek(last)
+            if cursor.valid():
+                cursor.next()
+            cursor.status()
+        except Exception as e:
+            raise self._broken(e) from e
 
 
 class RocksKeeper:
@@ -152,11 +179,13 @@ class RocksKeeper:
 
     def __init__(self, directory: Path, lane: int, topics: Mapping[str, str]) -> None:
         """Open the lane's store, emptied first where it cannot be believed."""
+        self._lane = lane
         self._path = directory / f"lane-{lane}"
         self._topics = dict(topics)
         self._open()
-        if (positions := self._believed()) is None:
-            self.reset()
+        positions = self._believed()
+        if isinstance(positions, str):
+            self.reset(positions)
         else:
             self._positions.update(positions)
 
@@ -183,40 +212,65 @@ class RocksKeeper:
         batch.put(META, json.dumps(meta).encode())
         self._database.write(batch)
 
-    def reset(self) -> None:
+    def reset(self, why: str) -> None:
         """Empty the database."""
-        self._database.close()
-        shutil.rmtree(self._path)
+        self._throw_away(why)
         self._open()
 
     def close(self) -> None:
         """Close the database; what was not flushed is gone."""
+        self._is_open = False
         self._database.close()
 
     def _open(self) -> None:
-        self._database = _opened(self._path)
+        try:
+            self._database = _opened(self._path)
+        except Exception as e:  # rocksdict has one exception for all; in doubt the store is built anew
+            _warn(self._lane, str(e))
+            shutil.rmtree(self._path)
+            self._database = _opened(self._path)
+        self._is_open = True
         self._positions: dict[str, int] = {}
         self._spaces = {
-            table: RocksSpace(self._database, bytes([number]))
+            table: RocksSpace(self._database, bytes([number]), self._broken)
             for number, table in enumerate(sorted(self._topics), start=1)
         }
 
-    def _believed(self) -> dict[str, int] | None:
-        """Return the positions of a store that can be gone on with, or None."""
-        meta = self._database.get(META)
+    def _believed(self) -> dict[str, int] | str:
+        """Return the positions of a store that can be gone on with, or why it cannot."""
+        try:
+            meta = self._database.get(META)
+        except Exception as e:
+            return str(e)
         if meta is None:
-            return {} if next(iter(self._database.keys()), None) is None else None
+            return {} if next(iter(self._database.keys()), None) is None else "it has no note of its own"
         try:
             known = json.loads(meta)
             fresh = time.time() - known["written_at"] < STALE_SECONDS
             positions: dict[str, int] = known["positions"]
         except (ValueError, KeyError, TypeError):
-            return None
-        return positions if fresh and known.get("topics") == self._topics else None
+            return "its note cannot be read"
+        if known.get("topics") != self._topics:
+            return "it was filled from other topics"
+        return positions if fresh else "it is too old"
+
+    def _broken(self, fault: Exception) -> BrokenStoreError:
+        """Throw the store away, or the next start would meet the same fault; return what to raise."""
+        if self._is_open:  # a closed one may be another's by now
+            self._throw_away(str(fault))
+        return BrokenStoreError(f"lane {self._lane}: {fault}")
+
+    def _throw_away(self, why: str) -> None:
+        _warn(self._lane, why)
+        self.close()
+        shutil.rmtree(self._path)
+
+
+def _warn(lane: int, why: str) -> None:
+    log.warning("store thrown away, to be built anew from its topics", lane=lane, why=why)
 
 
 def _opened(path: Path) -> Rdict:
-    """Open a database; one that RocksDB finds broken is emptied."""
     path.mkdir(parents=True, exist_ok=True)
     options = Options(raw_mode=True)
     options.create_if_missing(True)
@@ -225,12 +279,7 @@ def _opened(path: Path) -> Rdict:
     table = BlockBasedOptions()
     table.set_bloom_filter(10, block_based=False)  # most ids that are asked for were never seen
     options.set_block_based_table_factory(table)
-    try:
-        return Rdict(str(path), options=options, access_type=AccessType.read_write())
-    except Exception:  # rocksdict has one exception for all; in doubt the store is built anew
-        shutil.rmtree(path)
-        path.mkdir(parents=True)
-        return Rdict(str(path), options=options, access_type=AccessType.read_write())
+    return Rdict(str(path), options=options, access_type=AccessType.read_write())
 
 
 class Slot:

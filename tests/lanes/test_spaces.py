@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from rocksdict import AccessType, Options, Rdict
 
-from streams.lanes.spaces import META, STALE_SECONDS, Keeper, MemoryKeeper, RocksKeeper, Slot
+from streams.lanes.spaces import (
+    META,
+    STALE_SECONDS,
+    BrokenStoreError,
+    Keeper,
+    MemoryKeeper,
+    RocksKeeper,
+    Slot,
+    Space,
+)
 
 TOPICS = {"counts": "counts-changelog/id-1", "marks": "marks-changelog/id-2"}
 Open = Callable[[int, Mapping[str, str]], Keeper]
@@ -98,6 +107,59 @@ def test_rocksdb_in_doubt_is_emptied(tmp_path: Path, doubt: str) -> None:
 
     assert again.position("counts") == 0
     assert again.space("counts").get(b"a") is None
+    again.close()
+
+
+def _with_a_broken_block(path: Path) -> RocksKeeper:
+    """Return a keeper of 5,000 counts, some in a block that cannot be read; it opens all the same."""
+    for _ in range(2):  # the second opening writes what the first one logged into a table file
+        keeper = RocksKeeper(path, 0, TOPICS)
+        for n in range(5_000):
+            keeper.space("counts").put(b"%06d" % n, b"x" * 50)
+        keeper.flush({"counts": 5_000})
+        keeper.close()
+    for file in (path / "lane-0").glob("*.sst"):
+        content = bytearray(file.read_bytes())
+        middle = len(content) // 2
+        content[middle : middle + 20] = bytes(20 * [0xAA])
+        file.write_bytes(content)
+    return RocksKeeper(path, 0, TOPICS)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda space: list(space.items()),
+        lambda space: [space.get(b"%06d" % n) for n in range(5_000)],
+    ],
+    ids=["items", "get"],
+)
+def test_a_block_that_cannot_be_read_is_no_end_and_the_next_opening_starts_from_nothing(
+    tmp_path: Path, read: Callable[[Space], object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    keeper = _with_a_broken_block(tmp_path)
+    assert keeper.position("counts") == 5_000
+
+    with pytest.raises(BrokenStoreError, match="checksum"):
+        read(keeper.space("counts"))
+    again = RocksKeeper(tmp_path, 0, TOPICS)
+
+    assert "store thrown away" in capsys.readouterr().out
+    assert again.position("counts") == 0
+    assert dict(again.space("counts").items()) == {}
+    again.close()
+
+
+def test_a_keeper_that_is_closed_throws_nothing_away(tmp_path: Path) -> None:
+    keeper = RocksKeeper(tmp_path, 0, TOPICS)
+    keeper.flush({"counts": 7})
+    keeper.close()
+
+    with pytest.raises(BrokenStoreError):
+        keeper.space("counts").get(b"a")
+
+    again = RocksKeeper(tmp_path, 0, TOPICS)
+    assert again.position("counts") == 7
     again.close()
 
 
