@@ -54,6 +54,8 @@ def _supervise(command: list[str]) -> int:
             preexec_fn=die_with_parent(),  # noqa: PLW1509 - this process has one thread
             start_new_session=True,
         )
+        if stopping:  # told while the child was being started, which therefore knows nothing of it
+            child.send_signal(signal.SIGTERM)
         code = child.wait()
         if stopping or code == 0 or (code == CONFIG_EXIT and not has_run):
             return 0 if stopping else code

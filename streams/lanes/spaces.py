@@ -5,6 +5,7 @@ taken in; both change together, so that a restart reads only the rest. In doubt 
 and read again from the start: the topics are the truth.
 """
 
+import contextlib
 import fcntl
 import json
 import shutil
@@ -182,6 +183,7 @@ class RocksKeeper:
         self._lane = lane
         self._path = directory / f"lane-{lane}"
         self._topics = dict(topics)
+        self._is_open = False
         self._open()
         positions = self._believed()
         if isinstance(positions, str):
@@ -210,7 +212,12 @@ class RocksKeeper:
                     batch.put(key, value)
             space.pending.clear()
         batch.put(META, json.dumps(meta).encode())
-        self._database.write(batch)
+        try:
+            self._database.write(batch)
+        except Exception as e:  # it says so here where RocksDB met what is broken by itself, behind our back
+            if str(e).startswith("Corruption"):
+                raise self._broken(e) from e
+            raise
 
     def reset(self, why: str) -> None:
         """Empty the database."""
@@ -219,8 +226,9 @@ class RocksKeeper:
 
     def close(self) -> None:
         """Close the database; what was not flushed is gone."""
-        self._is_open = False
-        self._database.close()
+        if self._is_open:
+            self._is_open = False
+            self._database.close()
 
     def _open(self) -> None:
         try:
@@ -262,7 +270,8 @@ class RocksKeeper:
 
     def _throw_away(self, why: str) -> None:
         _warn(self._lane, why)
-        self.close()
+        with contextlib.suppress(Exception):  # it may complain of what it is closed for
+            self.close()
         shutil.rmtree(self._path)
 
 

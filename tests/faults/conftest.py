@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,12 +23,22 @@ def own_kafka() -> Iterator[local.Broker]:
 
 
 @pytest.fixture
-def deploy(own_kafka: local.Broker, prefix: str, tmp_path: Path) -> Iterator[Callable[[str], Deployment]]:
-    """Make deployments by name; what runs in them dies with the test."""
+def deploy(
+    own_kafka: local.Broker, prefix: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Deployment]]:
+    """Make deployments by name, with settings; what runs in them dies with the test."""
+    failed, made = request.session.testsfailed, list[Deployment]()
+
+    def deployed(name: str, **settings: Any) -> Deployment:
+        deployment = Deployment(own_kafka.bootstrap_servers, f"{prefix}{name}.", tmp_path / name, **settings)
+        made.append(held.enter_context(deployment))
+        return deployment
+
     with ExitStack() as held:
-        yield lambda name: held.enter_context(
-            Deployment(own_kafka.bootstrap_servers, f"{prefix}{name}.", tmp_path / name)
-        )
+        yield deployed
+        if request.session.testsfailed > failed:
+            for deployment in made:
+                deployment.ask_what_they_do()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from confluent_kafka import Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -26,6 +26,8 @@ from streams import topic_admin
 from streams.lag import LagError, lanes_group, payments_group, wait_for_zero_lag
 from streams.settings import Settings
 from streams.topics import JOURNAL, LEDGER, USAGE
+from tests.faults.disks import Disk
+from tests.faults.dying_worker import ORDER
 from verify import check
 from verify import read as reading
 from verify.report import Report
@@ -36,6 +38,7 @@ LANES = 4
 SESSION_SECONDS = 6
 DEADLINE_SECONDS = 90.0
 WORKER = ("cli", "worker")
+DYING_WORKER = ("tests.faults.dying_worker",)
 _OPENED = re.compile(r"lane opened\s+lane=(\d+)")
 _CLOSED = re.compile(r"lane closed\s+lane=(\d+)")
 
@@ -63,11 +66,16 @@ class Process:
         """SIGKILL; returns when it is gone."""
         self._owned.kill()
 
+    def ask_to_end(self) -> None:
+        """SIGTERM; returns at once."""
+        assert self._owned.id is not None
+        self._owned.id.send(signal.SIGTERM)
+
     def end(self) -> None:
         """SIGTERM; returns when it is gone, and fails where it had to be killed."""
         identity = self._owned.id
         assert identity is not None
-        identity.send(signal.SIGTERM)
+        self.ask_to_end()
         wait_until(lambda: not identity.is_alive(), f"the end of {self.log.stem}", seconds=60)
         self._owned.end()
 
@@ -83,9 +91,25 @@ class Process:
 class Worker(Process):
     """`evergreen worker`: a supervisor, and the child that folds."""
 
-    def __init__(self, environment: dict[str, str], module: Sequence[str], log: Path, name: str = "") -> None:
-        super().__init__({**environment, "EVERGREEN_WORKER_NAME": name}, module, log)
+    def __init__(
+        self, environment: dict[str, str], module: Sequence[str], log: Path, name: str, disk: Disk
+    ) -> None:
+        self._order = log.with_suffix(".order")
+        own = {"EVERGREEN_WORKER_NAME": name, "EVERGREEN_STATE_DIR": str(disk.path), ORDER: str(self._order)}
+        super().__init__({**environment, **own}, module, log)
         self.name = name
+        self.disk = disk
+
+    def order_death(self, point: str) -> None:
+        """Let the child die when it comes to a point of dying_worker.py; it must be run by that."""
+        order = self._order.with_suffix(".new")
+        order.write_text(point)
+        order.rename(self._order)
+
+    @property
+    def is_dying_ordered(self) -> bool:
+        """True until a child has died as ordered."""
+        return self._order.exists()
 
     def child(self) -> ProcessId | None:
         """Return the process that folds, if there is one now."""
@@ -168,12 +192,14 @@ class Journal(threading.Thread):
         self._ending.set()
         self.join(20)
 
-    def after(self, moment: float, lanes: Iterable[int] = range(LANES)) -> dict[int, float]:
+    def after(self, moment: float, lanes: Iterable[int]) -> dict[int, float]:
         """Return when the first commit of each of these lanes made after a moment was seen, where one was."""
         wanted, first = set(lanes), dict[int, float]()
-        for commit in list(self.commits):
+        for commit in reversed(list(self.commits)):
+            if commit.seen < moment:
+                break
             if commit.made > moment and commit.lane in wanted:
-                first.setdefault(commit.lane, commit.seen)
+                first[commit.lane] = commit.seen
         return first
 
     @property
@@ -190,13 +216,13 @@ class Journal(threading.Thread):
 class Deployment:
     """Everything under one prefix."""
 
-    def __init__(self, bootstrap_servers: str, prefix: str, directory: Path) -> None:
+    def __init__(self, bootstrap_servers: str, prefix: str, directory: Path, **settings: Any) -> None:
+        """Settings by their names in settings.py, where they are not the usual ones here."""
         self.settings = Settings(
             bootstrap_servers=bootstrap_servers,
             topic_prefix=prefix,
-            lanes=LANES,
-            clock="manual",
             session_timeout_seconds=SESSION_SECONDS,
+            **{"clock": "manual", "lanes": LANES, **settings},
         )
         self.environment = {
             "EVERGREEN_BOOTSTRAP_SERVERS": bootstrap_servers,
@@ -204,8 +230,9 @@ class Deployment:
             "EVERGREEN_LANES": str(LANES),
             "EVERGREEN_CLOCK": "manual",
             "EVERGREEN_SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
+            **{f"EVERGREEN_{name.upper()}": str(value) for name, value in settings.items()},
         }
-        self._directory = directory
+        self.directory = directory
         directory.mkdir()
         self.processes: list[Process] = []
         self.usage_sent = 0
@@ -223,19 +250,30 @@ class Deployment:
             process.kill()
         self.journal.close()
 
-    def start_worker(self, name: str = "", module: Sequence[str] = WORKER) -> Worker:
-        """Start a worker; returns at once."""
-        log = self._directory / f"{name or 'worker'}-{len(self.processes)}.log"
-        worker = Worker(self.environment, module, log, name)
+    def start_worker(
+        self, name: str = "", module: Sequence[str] = WORKER, disk: Disk | None = None
+    ) -> Worker:
+        """Start a worker, with a name as a static member of the group; returns at once."""
+        number = len(self.processes)
+        log = self.directory / f"{name or 'worker'}-{number}.log"
+        disk = disk or Disk(self.directory / f"disk-{name or number}")
+        worker = Worker(self.environment, module, log, name, disk)
         self.processes.append(worker)
         return worker
 
     def start_payments(self) -> Process:
         """Start a payment consumer; returns at once."""
-        log = self._directory / f"payments-{len(self.processes)}.log"
+        log = self.directory / f"payments-{len(self.processes)}.log"
         process = Process(self.environment, ("cli", "payments"), log)
         self.processes.append(process)
         return process
+
+    def ask_what_they_do(self) -> None:
+        """Have every worker that runs write its tasks into its log: a test has failed (dying_worker.py)."""
+        children = [child for worker in self.workers if not worker.is_gone() and (child := worker.child())]
+        for child in children:
+            child.send(signal.SIGRTMIN)
+        time.sleep(2 if children else 0)
 
     @property
     def workers(self) -> list[Worker]:
@@ -287,7 +325,7 @@ class Deployment:
         # A new client each time: a kept one asks with the leader epoch of before a broker's restart.
         admin = AdminClient({"bootstrap.servers": self.settings.bootstrap_servers, "log_level": 0})
         asked = admin.list_offsets(
-            {TopicPartition(name, lane): OffsetSpec.latest() for lane in range(LANES)},
+            {TopicPartition(name, lane): OffsetSpec.latest() for lane in range(self.settings.lanes)},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=20,
         )
@@ -301,8 +339,10 @@ class Deployment:
     def count(self, topic: str, isolation: str = "read_committed") -> int:
         """Return how many records a topic holds."""
         reader = self.reader(isolation, eof=True)
-        reader.assign([TopicPartition(self.settings.topic(topic), lane, 0) for lane in range(LANES)])
-        count, left = 0, LANES
+        reader.assign(
+            [TopicPartition(self.settings.topic(topic), lane, 0) for lane in range(self.settings.lanes)]
+        )
+        count, left = 0, self.settings.lanes
         while left:
             for message in reader.consume(10_000, timeout=1.0):
                 left -= message.error() is not None

@@ -16,6 +16,7 @@ from confluent_kafka import TopicPartition
 from local.process import ProcessId
 from streams.topics import LEDGER, PAYMENTS
 from tests.faults.deployment import DEADLINE_SECONDS, SESSION_SECONDS, Deployment, Worker, wait_until
+from tests.faults.disks import Disk
 from tests.faults.report import Kind
 
 FROZEN_SECONDS = SESSION_SECONDS + 1
@@ -121,6 +122,36 @@ class Injuries:
         successor = victim.child()
         assert successor is not None, f"{victim.log.stem} has no child"
         self._kill("kill while opening lanes", successor, lanes)
+
+    @contextmanager
+    def kill_at(self, victim: Worker, point: str) -> Iterator[None]:
+        """Let the child kill itself at a point of its next commit."""
+        child, lanes = self._folding(victim)
+        victim.order_death(point)
+        yield
+        wait_until(lambda: not child.is_alive(), f"death at: {point}", poll=0.001)
+        self._injured(f"kill at: {point}", lanes)
+
+    @contextmanager
+    def kill_after(self, victim: Worker, seconds: float) -> Iterator[None]:
+        """Kill the child some time after the load is sent, whatever it does then."""
+        child, lanes = self._folding(victim)
+        yield
+        time.sleep(seconds)
+        self._kill("kill at random", child, lanes)
+
+    def kill_in_the_restore(self, successor: Worker, point: str) -> None:
+        """Return when the child that opens the lanes of the last victim has died at a point of the restore.
+
+        The order was given when it was started.
+        """
+        wait_until(lambda: not successor.is_dying_ordered, f"death at: {point}", poll=0.001)
+        self._injured(f"kill at: {point}", self.done[-1].lanes)
+
+    def break_stores(self, disk: Disk, how: str) -> None:
+        """Break the stores of a worker that is down."""
+        disk.injure(how)
+        self._injured(how, set(), Kind.STORE)
 
     @contextmanager
     def kill_supervisor(self, victim: Worker) -> Iterator[None]:

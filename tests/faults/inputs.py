@@ -13,6 +13,7 @@ far the lanes have come when it arrives, or a disturbed run could rightly differ
 - No account has automatic top-up: when it fires may depend on the interleaving.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,11 +27,14 @@ from producers.emissions import Emission, Encoder
 from producers.market import DAY_MS, METERS, PLACES, Place
 from producers.records import TaxRate
 from producers.values import moment
-from schemas.wire import HEADER, MAGIC, fixed
+from schemas.wire import HEADER, MAGIC, WireError, fixed
 from streams.domain.money import ONE
 
 STEPS = {meter.name: int(Decimal(meter.step) * ONE) for meter in METERS}
-PER_MILLE_AGAIN = 8
+PER_MILLE_AGAIN = 25
+"""Sent again within the stage; and as many once more later."""
+PER_MILLE_POISON = 10
+"""Events whose bytes are sent a second time, mutated until nobody can read them."""
 PER_MILLE_LATE = 15
 LATE_DAYS = 15
 REMEMBERED_DAYS = 25
@@ -77,6 +81,8 @@ class Load:
         self._unknown_may_come = False
         self.events = self.again = self.late = self.bad = self.payments = 0
         """How much was made of what; known once all stages were."""
+        self.poison: Counter[bytes] = Counter()
+        """Values that must come out as dead letters and as nothing else."""
 
     def stages(self) -> Iterator[Stage]:
         """Yield the stages, the opening first; may be asked for once."""
@@ -154,7 +160,28 @@ class Load:
             elif self._sent and draw(1000) < PER_MILLE_AGAIN:
                 self.again += 1
                 made.append(self._encoder.usage(self._remembered(begin)))
+            if draw(1000) < PER_MILLE_POISON:
+                made.append(self._poison(self._encoder.usage(record)))
         return made
+
+    def _poison(self, right: Emission) -> Emission:
+        """Return an event with some bytes changed, lost or added, so that it is none any more."""
+        draw = self._random.randrange
+        value = bytearray(right.value or b"")
+        while True:
+            place = draw(len(value))
+            match draw(3):
+                case 0:
+                    value[place] ^= 1 + draw(255)
+                case 1:
+                    del value[place:]
+                case _:
+                    value.insert(place, draw(256))
+            try:
+                fixed().decode(bytes(value), "usage-event")
+            except WireError:
+                self.poison[bytes(value)] += 1
+                return replace(right, value=bytes(value))
 
     def _remembered(self, begin: int) -> records.Record:
         """Return an event sent before whose id no lane has forgotten yet, however far it has come."""

@@ -68,6 +68,17 @@ def differences(undisturbed: Outcome, disturbed: Outcome) -> list[str]:
     return found
 
 
+def dead_values(topics: Topics) -> Counter[bytes]:
+    """Return the original values of all dead letters."""
+    letters = _records(topics, names.DEAD_LETTERS.name, "dead-letter")
+    return Counter(letter["value"] or b"" for letter in letters)
+
+
+def reasons(topics: Topics) -> Counter[str]:
+    """Return how many dead letters have which reason."""
+    return Counter(letter["reason"] for letter in _records(topics, names.DEAD_LETTERS.name, "dead-letter"))
+
+
 def _items(part: Mapping[Hashable, Hashable]) -> Counter[Hashable]:
     return part if isinstance(part, Counter) else Counter(part.items())
 

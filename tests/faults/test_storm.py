@@ -1,4 +1,4 @@
-"""Kill -9s, freezes and a changing number of workers under load: nothing is lost, doubled or different.
+"""Kills, freezes, broken stores and a changing number of workers under load: nothing is lost or different.
 
 The same load goes through an undisturbed deployment and through a storm; what domain.md says must not
 depend on the interleaving (charges, tax, documents, balances, dead letters) must be equal to the last
@@ -18,11 +18,12 @@ import pytest
 
 from producers.simulator import Simulation
 from streams.topics import COMMANDS, INVOICES, PAYMENTS
-from tests.faults.deployment import Deployment, Worker, assert_holds
+from tests.faults.deployment import DYING_WORKER, Deployment, Worker, assert_holds
+from tests.faults.disks import OLD_COPY, Disk
 from tests.faults.injuries import Injuries, table
 from tests.faults.inputs import Load, Stage
-from tests.faults.outcome import Outcome, differences, outcome
-from tests.faults.report import Entry
+from tests.faults.outcome import Outcome, dead_values, differences, outcome
+from tests.faults.report import Entry, Kind
 
 pytestmark = [
     pytest.mark.kafka,
@@ -42,7 +43,7 @@ def test_a_storm_of_kills_and_freezes_changes_no_charge_tax_document_or_balance(
 ) -> None:
     made = Load(seed=11, accounts=ACCOUNTS, events=EVENTS, stages=STAGES)
     stages = list(made.stages())
-    calm, deployment = deploy("calm"), deploy("storm")
+    calm, deployment = deploy("calm"), deploy("storm", store="rocksdb")
     storm = Storm(deployment)
 
     began = time.monotonic()
@@ -52,11 +53,13 @@ def test_a_storm_of_kills_and_freezes_changes_no_charge_tax_document_or_balance(
     seconds = time.monotonic() - began
     topics, found = deployment.verify()
     report.took(deployment, storm.injuries)
+    report.inject(Kind.REBALANCE)
     report.judged(found)
     tell(storm.report(f"storm of {seconds:.0f} s", made))
 
     assert_holds(found)
     assert differences(undisturbed.result(), outcome(topics)) == []
+    assert not made.poison - dead_values(topics), "poison that is no dead letter"
     storm.was_one()
 
 
@@ -140,8 +143,9 @@ class Storm:
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self.injuries = Injuries(deployment)
-        self.first = deployment.start_worker()
+        self.first = self._start("first")
         self.second: Worker
+        self.third: Worker
 
     def run(self, stages: Sequence[Stage]) -> None:
         """Send every stage, injure, and return at zero lag with one worker left."""
@@ -160,20 +164,35 @@ class Storm:
 
     def _scale(self, stage: int) -> None:
         match stage:
+            case 2:
+                self.first.disk.keep_a_copy()
             case 4:
-                self.second = self.deployment.start_worker(name="second")
-            case 12:  # its supervisor was killed; the name makes it a static member of the group
-                self.first = self.deployment.start_worker(name="first")
-            case 23:  # the same
-                self.second = self.deployment.start_worker(name="second")
+                self.second = self._start("second")
+            case 6:  # one that is no static member: it leaves at once
+                self.third = self._start("")
+            case 8:
+                self.third.end()
+            case 12:  # its supervisor was killed
+                self.injuries.break_stores(self.first.disk, OLD_COPY)
+                self.first = self._start("first", self.first.disk)
+                self.first.order_death("store open")
+                self.injuries.kill_in_the_restore(self.first, "store open")
+            case 23:  # its supervisor was killed
+                self.injuries.break_stores(self.second.disk, "table files broken")
+                self.second = self._start("second", self.second.disk)
             case 26:
                 self.second.end()
+
+    def _start(self, name: str, disk: Disk | None = None) -> Worker:
+        return self.deployment.start_worker(name, DYING_WORKER, disk)
 
     def _injury(self, stage: int) -> AbstractContextManager[None]:
         injuries = self.injuries
         match stage:
             case 2:
                 return injuries.kill_in_a_transaction(self.first)
+            case 3:
+                return injuries.kill_at(self.first, "offsets sent, not committed")
             case 5 | 20:
                 return injuries.kill_in_a_transaction(self.second)
             case 7:
@@ -184,6 +203,8 @@ class Storm:
                 return injuries.kill_supervisor(self.first)
             case 13 | 27:  # the tick of these closes a month
                 return injuries.kill_in_a_transaction(self.first, INVOICES.name)
+            case 14:
+                return injuries.kill_at(self.second, "committed, not in the store")
             case 16:
                 return injuries.kill_while_opening(self.first)
             case 18:
@@ -222,6 +243,7 @@ class Storm:
         assert len(self.injuries.kills()) >= 10
         assert len(self.injuries.freezes()) >= 3
         assert sum(worker.restarts for worker in workers) >= 8
+        assert sum(worker.said("store thrown away") for worker in workers) >= 1
         assert journal.moves >= 12
         assert self.deployment.aborted() > 0
         assert sum(worker.openings for worker in workers) >= 25

@@ -1,5 +1,6 @@
 """Where a lane keeps its tables: both keepers under one suite, and what only RocksDB has."""
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -147,6 +148,22 @@ def test_a_block_that_cannot_be_read_is_no_end_and_the_next_opening_starts_from_
     assert "store thrown away" in capsys.readouterr().out
     assert again.position("counts") == 0
     assert dict(again.space("counts").items()) == {}
+    again.close()
+
+
+def test_a_store_whose_broken_block_rocksdb_meets_by_itself_is_thrown_away_at_the_next_write(
+    tmp_path: Path,
+) -> None:
+    keeper = _with_a_broken_block(tmp_path)
+    with contextlib.suppress(Exception):  # as it does on its own, behind our back
+        keeper._database.compact_range(None, None)
+
+    with pytest.raises(BrokenStoreError, match="checksum"):
+        keeper.flush({"counts": 5_001})
+    keeper.close()
+
+    again = RocksKeeper(tmp_path, 0, TOPICS)
+    assert again.position("counts") == 0
     again.close()
 
 
