@@ -15,6 +15,7 @@ from streams.lanes.group import FAULT_EXIT
 from streams.settings import Settings
 from streams.topics import Keep
 from tests.docs.markdown import PAGES, ROOT, anchors, blocks, links, named, tables
+from tests.faults.report import ASKED
 
 KEPT = {
     Keep.LATEST: "latest",
@@ -101,6 +102,14 @@ def test_the_settings_page_has_every_setting_with_its_default_and_what_is_allowe
     assert {word(row["variable"]) for row in of_the_local_kafka} == set(
         re.findall(r"EVERGREEN_\w+_DIR", source)
     )
+
+
+def test_the_reliability_page_says_how_many_faults_are_asked_for() -> None:
+    asked = next(rows for rows in tables(ROOT / "docs/reliability.md") if "kind" in rows[0])
+
+    for size in ("long", "short"):
+        column = f"`make {'faults' if size == 'long' else 'test'}` asks for"
+        assert {row["kind"]: int(row[column]) for row in asked if row[column]} == ASKED[size]
 
 
 def default_of(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from streams.agents.seen import SeenShelf
-from streams.lanes import lane, transaction
+from streams.lanes import lane, restore, transaction
 from streams.lanes.job import Store, Table
 from streams.lanes.spaces import Keeper
 from streams.lanes.transaction import Cluster, KeyValue, LaneProducer, Offset
@@ -57,12 +57,34 @@ def fence_nobody() -> None:
     transaction.AIOKafkaProducer = producer  # type: ignore
 
 
+def believe_the_store() -> None:
+    """Take a local store that is there for all there is: an old copy too."""
+    read = restore._read
+
+    async def unread(
+        consumer: Any, keeper: Keeper, stores: Mapping[Any, tuple[str, Store]], ends: Any
+    ) -> int:
+        if any(keeper.position(name) for name, _ in stores.values()):
+            return 0
+        return await read(consumer, keeper, stores, ends)
+
+    restore._read = unread
+
+
 def nothing() -> None:
     """Leave the worker as it is."""
 
 
 BUGS: Mapping[str, Callable[[], None]] = {
-    bug.__name__: bug for bug in (commit_offsets_before_state, forget_ids, start_empty, fence_nobody, nothing)
+    bug.__name__: bug
+    for bug in (
+        commit_offsets_before_state,
+        forget_ids,
+        start_empty,
+        fence_nobody,
+        believe_the_store,
+        nothing,
+    )
 }
 
 

@@ -342,11 +342,13 @@ class Deployment:
         reader.assign(
             [TopicPartition(self.settings.topic(topic), lane, 0) for lane in range(self.settings.lanes)]
         )
-        count, left = 0, self.settings.lanes
-        while left:
+        count, ended = 0, set[int]()
+        while len(ended) < self.settings.lanes:
             for message in reader.consume(10_000, timeout=1.0):
-                left -= message.error() is not None
-                count += message.error() is None
+                if message.error() is None:
+                    count += 1
+                else:
+                    ended.add(message.partition())
         reader.close()
         return count
 

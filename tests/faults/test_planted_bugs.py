@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from tests.faults.deployment import Deployment, Worker, assert_holds, broken, wait_until
+from tests.faults.disks import OLD_COPY
 from tests.faults.injuries import Injuries
 from tests.faults.inputs import Load, Stage
+from tests.faults.report import Entry, Kind
 from verify.report import Report
 
 pytestmark = [
@@ -50,6 +52,23 @@ def freeze(deployment: Deployment, bug: str, stage: Stage, victim: Worker) -> No
     injury.frozen.send(signal.SIGCONT)
 
 
+def copy_stores(deployment: Deployment, bug: str, stage: Stage, victim: Worker) -> None:
+    """Remember the worker's stores as they are, and send a stage."""
+    victim.kill()
+    victim.disk.keep_a_copy()
+    worker(deployment, bug, "victim")
+    deployment.send(stage.records, stage.tick)
+
+
+def old_stores(deployment: Deployment, bug: str, stage: Stage, victim: Worker) -> None:
+    """Send a stage, then put the copy of the stores back under the worker."""
+    deployment.send(stage.records, stage.tick)
+    deployment.settle()
+    deployment.workers[-1].kill()
+    Injuries(deployment).break_stores(victim.disk, OLD_COPY)
+    worker(deployment, bug, "victim")
+
+
 def short_storm(deployment: Deployment, bug: str, injuries: Sequence[Injure]) -> Report:
     """Send a small load, injure the first worker in the middle of it; return what the verification finds."""
     victim = worker(deployment, bug, "victim")
@@ -72,23 +91,30 @@ def test_a_short_storm_holds_without_a_bug(deploy: Callable[[str], Deployment]) 
 
 
 @pytest.mark.parametrize(
-    ("bug", "injure", "found"),
+    ("bug", "injuries", "found"),
     [
-        ("commit_offsets_before_state", kill, {8}),
-        ("forget_ids", unhurt, {2, 8}),
-        ("start_empty", kill, {2, 7, 8}),
-        ("fence_nobody", freeze, {1, 2, 8}),
+        ("commit_offsets_before_state", [kill], {8}),
+        ("forget_ids", [unhurt], {2, 8}),
+        ("start_empty", [kill], {2, 7, 8}),
+        ("fence_nobody", [freeze], {1, 2, 8}),
+        pytest.param("believe_the_store", [copy_stores, old_stores], {7}, marks=pytest.mark.long),
     ],
 )
 def test_a_planted_bug_is_found(
     bug: str,
-    injure: Injure,
+    injuries: Sequence[Injure],
     found: set[int],
-    deploy: Callable[[str], Deployment],
+    *,
+    deploy: Callable[..., Deployment],
     tell: Callable[[str], None],
+    report: Entry,
 ) -> None:
-    report = short_storm(deploy(bug), bug, [injure])
+    deployment = deploy(bug, store="rocksdb" if old_stores in injuries else "memory")
 
-    shown = [f"{line:.150}" for line in broken(report)[:3]]
-    tell("\n  ".join([f"planted: {bug}; broken: invariants {sorted(report.failing())}", *shown]))
-    assert report.failing() >= found
+    judged = short_storm(deployment, bug, injuries)
+
+    shown = [f"{line:.150}" for line in broken(judged)[:3]]
+    tell("\n  ".join([f"planted: {bug}; broken: invariants {sorted(judged.failing())}", *shown]))
+    assert judged.failing() >= found
+    report.inject(Kind.PLANTED)
+    report.verdict = "holds"  # what was to be found, was
