@@ -36,6 +36,7 @@ class Outbox:
                 "acks": "all",
                 "linger.ms": 2,
                 "compression.type": "lz4",
+                "socket.timeout.ms": 10_000,  # a connection that died without a word is noticed by this
                 "message.timeout.ms": 0,  # for ever: a broker that is away is waited for
             }
         )

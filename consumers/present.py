@@ -44,6 +44,7 @@ class Present:
                 "auto.offset.reset": "earliest",
                 "isolation.level": "read_uncommitted",  # neither topic has transactions
                 "fetch.wait.max.ms": 10,
+                "socket.timeout.ms": 10_000,
                 "log_level": 0,
             }
         )

@@ -6,8 +6,8 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -56,6 +56,10 @@ def free_ports(count: int) -> list[int]:
     raise LocalError(f"no free port in {PORTS.start}-{PORTS.stop - 1} of 127.0.0.1")
 
 
+def new_cluster_id() -> str:
+    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -98,6 +102,9 @@ class Node:
     jars: list[Path]
     port: int
     controller_port: int
+    cluster_id: str = field(default_factory=new_cluster_id)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What differs from a node that is alone."""
 
     @property
     def bootstrap_servers(self) -> str:
@@ -120,15 +127,15 @@ class Node:
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
             "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
             "log.dirs": str(data),
+            **self.settings,
         }
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         if (data / "meta.properties").exists():
             return
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         java = self._java("kafka.tools.StorageTool", "-XX:TieredStopAtLevel=1")
         formatted = subprocess.run(
             # One argument, since an id may begin with a hyphen and would be taken for an option.
-            [*java, "format", f"--cluster-id={cluster_id}", "--config", str(self._settings)],
+            [*java, "format", f"--cluster-id={self.cluster_id}", "--config", str(self._settings)],
             capture_output=True,
             text=True,
             check=False,

@@ -9,6 +9,7 @@ when the `with` block ends. Never sets Kafka timestamps: topics keep records by 
                       quantity=Decimal("1.5"), occurred_at=datetime.now(UTC))
 """
 
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -31,8 +32,12 @@ from schemas.wire import Schemas
 from streams.records import schemas as schemas_of
 from streams.settings import Settings
 
+REQUEST_SECONDS = 10.0
+"""How long a request may go unanswered before it is sent again on a new connection."""
 METADATA_SECONDS = 10.0
 """How long to wait for a broker to answer at all."""
+NEW_TOPIC_SECONDS = 1.0
+"""How long a topic that was made just now may be unknown to a broker that did not make it."""
 QUEUE_RECORDS = 100_000
 """Most records under way; beyond it emitting waits."""
 
@@ -282,6 +287,11 @@ class Emitter:
     def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has; raises EmitError where it does not exist."""
         found = self._partitions.get(topic)
+        deadline = time.monotonic() + NEW_TOPIC_SECONDS
+        while found is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+            self._partitions = self._read_partitions()
+            found = self._partitions.get(topic)
         if found is None:
             raise EmitError(
                 f"topic {self._settings.topic(topic)} does not exist (run: evergreen topics create)"
@@ -350,6 +360,7 @@ def _configuration(settings: Settings, delivery_seconds: float, on_error: Any) -
         "partitioner": "murmur2_random",  # Java's; librdkafka's own default puts keys elsewhere
         "compression.type": "lz4",
         "linger.ms": 20,
+        "socket.timeout.ms": int(REQUEST_SECONDS * 1000),
         "delivery.timeout.ms": int(delivery_seconds * 1000),
         "queue.buffering.max.messages": QUEUE_RECORDS,
         "error_cb": on_error,

@@ -15,7 +15,7 @@ import structlog
 from iso4217 import Currency
 
 from schemas.registry import RegistryError
-from streams import metrics, records, topic_admin
+from streams import lost_state, metrics, records, topic_admin
 from streams.agents.job import BillingJob
 from streams.agents.observe import WorkerObserver
 from streams.domain import book
@@ -23,15 +23,19 @@ from streams.domain.book import Policy
 from streams.domain.outputs import Party
 from streams.lanes import client
 from streams.lanes.app import LanesApp, View
+from streams.lanes.group import FAULT_EXIT
 from streams.lanes.lane import Pace
 from streams.lanes.spaces import Keeper, MemoryKeeper, OpenKeeper, Slot
 from streams.lanes.transaction import Cluster
+from streams.seldom import Seldom
 from streams.settings import Settings, SettingsError, read
 from streams.ticker import tick_for_ever
 
 CONFIG_EXIT = 2
 """Exit code where a restart would not help."""
 MINUTE_MS = 60_000
+WATCH_SECONDS = 10.0
+"""Between two looks at whether the topics are still those of the start."""
 DAY_MS = 86_400_000
 
 COLLECT_AFTER = (100_000, 20, 50)
@@ -56,7 +60,9 @@ def run() -> int:
         configure_logs(settings)
         schemas = records.schemas(settings)
         topic_admin.check(settings)
-        open_keeper = keepers(settings)
+        lost_state.check(settings)
+        ids = topic_admin.topic_ids(settings)
+        open_keeper = keepers(settings, ids)
     except (SettingsError, RegistryError, topic_admin.TopicsError, OSError) as e:
         print(f"evergreen: {e}", file=sys.stderr)
         return CONFIG_EXIT
@@ -66,7 +72,7 @@ def run() -> int:
         uvloop.install()
     name = settings.worker_name or f"{socket.gethostname()}-{os.getpid()}"
     health = metrics.Health(worker=name)
-    job = BillingJob(settings, policy(settings), schemas, worker=name)
+    job = BillingJob(settings, policy(settings), schemas, worker=name, topic_ids=ids)
     observer = WorkerObserver(health)
     app = LanesApp(
         cluster=Cluster(
@@ -99,16 +105,16 @@ def run() -> int:
     )
     if settings.clock == "auto" and settings.owns_inputs:
         _tick(app, settings, schemas)
+    _watch(app, settings, ids)
     app.run_worker()
     return 0
 
 
-def keepers(settings: Settings) -> OpenKeeper:
+def keepers(settings: Settings, ids: Mapping[str, str]) -> OpenKeeper:
     """Return what opens the lanes' stores; a RocksDB store also knows the id of each topic that it is of."""
     if settings.store == "memory":
         return MemoryKeeper
     slot = Slot(Path(settings.state_dir) / "lanes" / settings.application)
-    ids = topic_admin.topic_ids(settings)
 
     def opened(lane: int, topics: Mapping[str, str]) -> Keeper:
         return slot.keeper(lane, {table: f"{topic}/{ids[topic]}" for table, topic in topics.items()})
@@ -155,6 +161,7 @@ def configure_logs(settings: Settings) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Seldom())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -182,3 +189,18 @@ def _tick(app: LanesApp, settings: Settings, schemas: Any) -> None:
             except OSError as e:
                 log.warning("ticker lost its broker", error=str(e))
                 await asyncio.sleep(settings.tick_seconds)
+
+
+def _watch(app: LanesApp, settings: Settings, ids: Mapping[str, str]) -> None:
+    @app.task  # type: ignore[untyped-decorator]
+    async def watcher(_: faust.App) -> None:
+        """End the worker where a topic was made anew under it; the next start says which and what to do."""
+        while not app.should_stop:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                now = await asyncio.to_thread(topic_admin.topic_ids, settings)
+            except topic_admin.TopicsError:
+                continue  # a broker that is away, or a topic that is: the consumer has its own word on both
+            if now != ids:
+                log.error("a topic was made anew", topics=sorted(t for t in ids if now[t] != ids[t]))
+                os._exit(FAULT_EXIT)

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     memory, and restores only what it lacks."""
     state_dir: str = ".evergreen"
     """Directory of the RocksDB stores; workers of one machine may share it."""
+    accept_topics: str = ""
+    """Ids, separated by commas, of input topics that were made anew and that the lanes may now read: told by
+    the alarm, after what the old topic held was sent again."""
     session_timeout_seconds: float = Field(default=10.0, ge=6, le=300)
     """After this silence of a worker its lanes move to another."""
     transaction_timeout_seconds: float = Field(default=20.0, ge=5, le=900)

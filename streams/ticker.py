@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.wire import Schemas
+from streams.lanes.transaction import REQUEST_TIMEOUT_MS
 from streams.settings import Settings
 from streams.topics import TICKS
 
@@ -25,7 +26,9 @@ async def tick_for_ever(settings: Settings, schemas: Schemas, is_elected: Callab
     codec = schemas.codec("tick")
     name = f"{socket.gethostname()}-{os.getpid()}"
     topic = settings.topic(TICKS.name)
-    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, acks="all")
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.bootstrap_servers, acks="all", request_timeout_ms=REQUEST_TIMEOUT_MS
+    )
     await producer.start()
     try:
         while True:

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 
 from schemas.wire import Schemas
 from streams import metrics
-from streams.agents import outputs
+from streams.agents import input_logs, outputs
+from streams.agents.input_logs import InputLogs
 from streams.agents.intake import Intake
 from streams.agents.seen import SeenShelf, SeenStore
 from streams.agents.shelves import (
@@ -58,10 +59,21 @@ class BillingJob:
     """Opens the books."""
 
     def __init__(
-        self, settings: Settings, policy: Policy, schemas: Schemas, *, worker: str, ledger: bool = True
+        self,
+        settings: Settings,
+        policy: Policy,
+        schemas: Schemas,
+        *,
+        worker: str,
+        topic_ids: Mapping[str, str] | None = None,
+        ledger: bool = True,
     ) -> None:
-        """`ledger` False leaves the ledger entries out: bench/ measures what they cost, nobody else may."""
+        """`topic_ids` tell one topic from another of the same name; without them nobody does.
+
+        `ledger` False leaves the ledger entries out: bench/ measures what they cost, nobody else may.
+        """
         self.ledger = ledger
+        self.topic_ids = topic_ids or {}
         self.settings = settings
         self.policy = policy
         self.schemas = schemas
@@ -154,6 +166,10 @@ class BillingFold:
         self._stood: dict[str, int] = {}  # where the other inputs ended, asked for the batch's barriers
         commits = keyed["lane"].get(COMMITS_KEY)
         self._commit = COMMITS.unpack(commits)[0] if commits else 0
+        logs = (*job.inputs, *(table.topic for table in job.tables))
+        ids = {topic: job.topic_ids[topic] for topic in logs if topic in job.topic_ids}
+        accepted = job.settings.accept_topics.split(",")
+        self._logs = InputLogs(lane, ids, keyed["lane"].get(input_logs.KEY), accepted=accepted)
         self._balances: list[AccountBalance] = []
 
     def apply(self, topic: str, records: Sequence[Record], batch: Batch) -> None:
@@ -273,6 +289,8 @@ class BillingFold:
     def _journal(self, batch: Batch) -> None:
         self._commit += 1
         batch.write("lane", COMMITS_KEY, COMMITS.pack(self._commit))
+        if logs := self._logs.took(batch.runs):
+            batch.write("lane", input_logs.KEY, logs)
         entry = {
             "lane": self._lane,
             "commit": self._commit,

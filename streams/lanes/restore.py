@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.lanes.job import Store, Table
 from streams.lanes.spaces import Keeper
-from streams.lanes.transaction import Cluster
+from streams.lanes.transaction import REQUEST_TIMEOUT_MS, Cluster
 
 OffsetMap = dict[str, int]
 
@@ -29,6 +29,7 @@ async def committed_offsets(cluster: Cluster, lane: int, inputs: tuple[str, ...]
         group_id=cluster.group,
         enable_auto_commit=False,
         isolation_level="read_committed",
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
     )
     await consumer.start()
     try:
@@ -45,7 +46,8 @@ async def committed_offsets(cluster: Cluster, lane: int, inputs: tuple[str, ...]
             elif not starts[partition] <= committed <= ends[partition]:
                 raise LogChangedError(
                     f"{partition.topic}-{lane}: next offset {committed} is outside the log "
-                    f"({starts[partition]}..{ends[partition]}); the topic was trimmed or made anew"
+                    f"({starts[partition]}..{ends[partition]}): the topic was trimmed or made anew. "
+                    f"Have what is missing sent again, then move the offset: see docs/operations.md"
                 )
             offsets[partition.topic] = committed
         return offsets
@@ -71,6 +73,7 @@ async def restore(
         bootstrap_servers=cluster.bootstrap_servers,
         enable_auto_commit=False,
         isolation_level="read_committed",
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=8 * 1024 * 1024,
         check_crcs=False,

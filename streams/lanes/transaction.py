@@ -18,6 +18,10 @@ UNFINISHED = "unfinished"
 
 RETRY_BACKOFF_MS = 5
 """Kafka 4 answers the first produce after a commit with a retriable error to this client: wait little."""
+REQUEST_TIMEOUT_MS = 10_000
+"""How long any request may go unanswered before its connection is given up and it is sent again: a connection
+that died without a word is noticed only by this. Less than the transaction timeout, so that a batch outlives
+one; more than a broker needs to take over from a dead one."""
 BATCH_BYTES = 512 * 1024
 REQUEST_BYTES = 8 * 1024 * 1024
 WRITES: Mapping[str, Any] = {
@@ -26,6 +30,7 @@ WRITES: Mapping[str, Any] = {
     "max_batch_size": BATCH_BYTES,
     "max_request_size": REQUEST_BYTES,
     "retry_backoff_ms": RETRY_BACKOFF_MS,
+    "request_timeout_ms": REQUEST_TIMEOUT_MS,
 }
 """How a lane's producer writes, whatever holds its writes together."""
 

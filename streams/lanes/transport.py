@@ -6,12 +6,13 @@ co-partitioned assignment, flow control, agents and worker stay Faust's.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiokafka
 from aiokafka import TopicPartition
-from aiokafka.errors import NoOffsetForPartitionError
+from aiokafka.errors import KafkaTimeoutError, NoOffsetForPartitionError
 from faust.transport.consumer import TransactionManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -19,11 +20,14 @@ from faust.types.tuples import ConsumerMessage
 
 from streams.lanes.group import LaneGroup
 from streams.lanes.lane import Fetch
+from streams.lanes.transaction import REQUEST_TIMEOUT_MS
 
 FETCH_WAIT_MS = 100
 """How long the broker may hold a fetch open: a partition left out of it waits that long at most."""
 POLL_SECONDS = 0.05
 """How soon transaction markers at an input's end are noticed."""
+ASKED_AT_MOST = 6
+"""How often the end of an input is asked for: a broker that is away for a minute is waited for."""
 PARTITION_BYTES = 4 * 1024 * 1024
 
 Fetched = dict[TP, Fetch]
@@ -56,7 +60,7 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             max_partition_fetch_bytes=PARTITION_BYTES,
             check_crcs=conf.broker_check_crcs,
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
-            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
@@ -96,7 +100,13 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return fetched
 
     async def last_stable_offsets(self, partitions: Sequence[TopicPartition]) -> Mapping[TP, int]:
-        """Ask the broker where read_committed consumers can read to now."""
+        """Ask the broker where read_committed consumers can read to now; one that does not answer, again."""
+        for _ in range(ASKED_AT_MOST - 1):
+            with contextlib.suppress(KafkaTimeoutError):
+                return await self._ends(partitions)
+        return await self._ends(partitions)
+
+    async def _ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TP, int]:
         ends = await self.call_thread(self._ensure_consumer().end_offsets, partitions)
         return {TP(*tp): end for tp, end in ends.items()}
 

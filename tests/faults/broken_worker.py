@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer import sender
 
 from streams.agents.seen import SeenShelf
 from streams.lanes import lane, restore, transaction
@@ -71,6 +72,32 @@ def believe_the_store() -> None:
     restore._read = unread
 
 
+def commit_again_without_reply() -> None:
+    """Take a commit whose reply is lost for an abort, and write the batch once more."""
+    do, commit = sender.BaseHandler.do, LaneProducer.commit
+    unheard: set[object] = set()
+
+    async def impatient(self: sender.EndTxnHandler, node_id: int) -> bool:
+        heard: bool = await do(self, node_id)
+        if not heard:
+            unheard.add(self._sender)
+            self._sender._txn_manager.complete_transaction()
+        return heard
+
+    async def twice(
+        self: LaneProducer, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, Offset]
+    ) -> dict[str, int]:
+        written = await commit(self, writes, offsets)
+        assert self._producer is not None
+        if self._producer._sender in unheard:
+            unheard.clear()
+            return await commit(self, writes, offsets)
+        return written
+
+    sender.EndTxnHandler.do = impatient
+    LaneProducer.commit = twice  # type: ignore[method-assign]
+
+
 def nothing() -> None:
     """Leave the worker as it is."""
 
@@ -78,12 +105,13 @@ def nothing() -> None:
 BUGS: Mapping[str, Callable[[], None]] = {
     bug.__name__: bug
     for bug in (
-        commit_offsets_before_state,
-        forget_ids,
-        start_empty,
-        fence_nobody,
         believe_the_store,
+        commit_again_without_reply,
+        commit_offsets_before_state,
+        fence_nobody,
+        forget_ids,
         nothing,
+        start_empty,
     )
 }
 

@@ -23,14 +23,20 @@ def own_kafka() -> Iterator[local.Broker]:
 
 
 @pytest.fixture
+def servers(own_kafka: local.Broker) -> str:
+    """Where deployments are made; a module with a Kafka of another kind says its own."""
+    return own_kafka.bootstrap_servers
+
+
+@pytest.fixture
 def deploy(
-    own_kafka: local.Broker, prefix: str, tmp_path: Path, request: pytest.FixtureRequest
+    servers: str, prefix: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Deployment]]:
     """Make deployments by name, with settings; what runs in them dies with the test."""
     failed, made = request.session.testsfailed, list[Deployment]()
 
     def deployed(name: str, **settings: Any) -> Deployment:
-        deployment = Deployment(own_kafka.bootstrap_servers, f"{prefix}{name}.", tmp_path / name, **settings)
+        deployment = Deployment(servers, f"{prefix}{name}.", tmp_path / name, **settings)
         made.append(held.enter_context(deployment))
         return deployment
 

@@ -319,14 +319,14 @@ class Deployment:
         finally:
             gc.enable()
 
-    def ends(self, topic: str) -> dict[int, int]:
-        """Return where a topic's partitions end now, open transactions included."""
+    def ends(self, topic: str, level: IsolationLevel = IsolationLevel.READ_UNCOMMITTED) -> dict[int, int]:
+        """Return where a topic's partitions end now, by default open transactions included."""
         name = self.settings.topic(topic)
         # A new client each time: a kept one asks with the leader epoch of before a broker's restart.
         admin = AdminClient({"bootstrap.servers": self.settings.bootstrap_servers, "log_level": 0})
         asked = admin.list_offsets(
             {TopicPartition(name, lane): OffsetSpec.latest() for lane in range(self.settings.lanes)},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            isolation_level=level,
             request_timeout=20,
         )
         return {place.partition: future.result().offset for place, future in asked.items()}
@@ -338,19 +338,23 @@ class Deployment:
 
     def count(self, topic: str, isolation: str = "read_committed") -> int:
         """Return how many records a topic holds."""
+        return len(self.values(topic, isolation))
+
+    def values(self, topic: str, isolation: str = "read_committed") -> list[tuple[bytes, bytes]]:
+        """Return key and value of all records of a topic, lane by lane in order."""
         reader = self.reader(isolation, eof=True)
-        reader.assign(
-            [TopicPartition(self.settings.topic(topic), lane, 0) for lane in range(self.settings.lanes)]
-        )
-        count, ended = 0, set[int]()
-        while len(ended) < self.settings.lanes:
+        lanes = range(self.settings.lanes)
+        reader.assign([TopicPartition(self.settings.topic(topic), lane, 0) for lane in lanes])
+        found: list[tuple[bytes, bytes]] = []
+        ended = set[int]()
+        while len(ended) < len(lanes):
             for message in reader.consume(10_000, timeout=1.0):
                 if message.error() is None:
-                    count += 1
+                    found.append((message.key(), message.value()))
                 else:
                     ended.add(message.partition())
         reader.close()
-        return count
+        return found
 
     def reader(self, isolation: str, *, eof: bool = False) -> Consumer:
         """Return a consumer that is in no group."""

@@ -180,13 +180,15 @@ class Injuries:
                 pass
 
     @contextmanager
-    def broker(self, what: str, injure: Callable[[], None]) -> Iterator[None]:
-        """Do something to the broker while a transaction is open."""
+    def broker(
+        self, what: str, injure: Callable[[], object], kind: Kind = Kind.BROKER_KILL
+    ) -> Iterator[None]:
+        """Do something to the broker, or to the way to it, while a transaction is open."""
         lanes = set(range(self.deployment.settings.lanes))
         with self._aim(LEDGER.name, lanes) as has_written:
             yield
             wait_until(has_written, "a transaction", poll=0)
-            injury = self._injured(what, lanes, Kind.BROKER_KILL)
+            injury = self._injured(what, lanes, kind)
             injure()
             injury.at = time.time()
 

@@ -51,6 +51,8 @@ ASKED: Mapping[str, Mapping[Kind, int]] = {
         Kind.BROKER_KILL: 20,
         Kind.NETWORK: 30,
         Kind.CLOCK: 1,
+        Kind.TOPIC: 5,
+        Kind.PROVIDER: 10,
     },
     "short": {
         Kind.WORKER_KILL: 12,
@@ -59,6 +61,7 @@ ASKED: Mapping[str, Mapping[Kind, int]] = {
         Kind.STORE: 3,
         Kind.DISK_FULL: 1,
         Kind.BROKER_KILL: 1,
+        Kind.NETWORK: 7,
         Kind.CLOCK: 1,
     },
 }
