@@ -11,6 +11,7 @@ from cli import (
     lag,
     payments,
     prices,
+    replay,
     simulate,
     stack,
     topics,
@@ -36,6 +37,7 @@ app.command("worker")(worker.worker)
 app.command("payments")(payments.payments)
 app.command("tick")(emit.tick)
 app.command("lag")(lag.lag)
+app.command("replay")(replay.replay)
 app.command("import-focus")(focus.import_focus)
 app.command("simulate")(simulate.simulate)
 app.command("verify")(verify.verify)

@@ -24,13 +24,22 @@ STEADY_SECONDS = 60.0
 
 def worker(
     once: Annotated[bool, typer.Option("--once", help="Do not restart after a fault.")] = False,
+    replay: Annotated[
+        bool,
+        typer.Option(
+            "--replay",
+            help="Fold what the deployment has folded, in its journal's order, into EVERGREEN_OUTPUT_PREFIX; "
+            "then end.",
+        ),
+    ] = False,
 ) -> None:
     """Run a worker: fold the lanes that the group gives it. Several share the lanes."""
     if once:
         from streams.app import run
 
-        raise typer.Exit(run())
-    raise typer.Exit(_supervise([sys.executable, "-m", "cli", "worker", "--once"]))
+        raise typer.Exit(run(replay=replay))
+    command = [sys.executable, "-m", "cli", "worker", "--once", *(["--replay"] if replay else [])]
+    raise typer.Exit(_supervise(command))
 
 
 def _supervise(command: list[str]) -> int:

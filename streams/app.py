@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -16,15 +17,17 @@ from iso4217 import Currency
 
 from schemas.registry import RegistryError
 from streams import lost_state, metrics, records, topic_admin
+from streams import replay as replays
 from streams.agents.job import BillingJob
 from streams.agents.observe import WorkerObserver
 from streams.domain import book
 from streams.domain.book import Policy
 from streams.domain.outputs import Party
+from streams.lag import LagError
 from streams.lanes import client
 from streams.lanes.app import LanesApp, View
 from streams.lanes.group import FAULT_EXIT
-from streams.lanes.lane import Pace
+from streams.lanes.lane import Lane, Pace
 from streams.lanes.spaces import Keeper, MemoryKeeper, OpenKeeper, Slot
 from streams.lanes.transaction import Cluster
 from streams.seldom import Seldom
@@ -53,8 +56,8 @@ IS_COMPILED = not book.__file__.endswith(".py")
 log = structlog.get_logger()
 
 
-def run() -> int:
-    """Run one worker until SIGTERM; returns its exit code."""
+def run(*, replay: bool = False) -> int:
+    """Run one worker until SIGTERM, one of a replay also until that is over; returns its exit code."""
     try:
         settings = read()
         configure_logs(settings)
@@ -63,7 +66,8 @@ def run() -> int:
         lost_state.check(settings)
         ids = topic_admin.topic_ids(settings)
         open_keeper = keepers(settings, ids)
-    except (SettingsError, RegistryError, topic_admin.TopicsError, OSError) as e:
+        again = replays.Replay(settings, schemas) if replay else None
+    except (SettingsError, RegistryError, topic_admin.TopicsError, LagError, OSError) as e:
         print(f"evergreen: {e}", file=sys.stderr)
         return CONFIG_EXIT
     gc.set_threshold(*COLLECT_AFTER)
@@ -84,6 +88,7 @@ def run() -> int:
         pace=Pace(gather_seconds=settings.gather_seconds, batch_records=settings.batch_records),
         observer=observer,
         open_keeper=open_keeper,
+        make_lane=Lane if again is None else again.make_lane,
         partitions=settings.lanes,
         broker_session_timeout=settings.session_timeout_seconds,
         broker_heartbeat_interval=settings.session_timeout_seconds / 4,
@@ -106,6 +111,8 @@ def run() -> int:
     if settings.clock == "auto" and settings.owns_inputs:
         _tick(app, settings, schemas)
     _watch(app, settings, ids)
+    if again is not None:
+        _end_after(app, again)
     app.run_worker()
     return 0
 
@@ -204,3 +211,12 @@ def _watch(app: LanesApp, settings: Settings, ids: Mapping[str, str]) -> None:
             if now != ids:
                 log.error("a topic was made anew", topics=sorted(t for t in ids if now[t] != ids[t]))
                 os._exit(FAULT_EXIT)
+
+
+def _end_after(app: LanesApp, again: replays.Replay) -> None:
+    @app.task  # type: ignore[untyped-decorator]
+    async def end(_: faust.App) -> None:
+        """Stop in order, as by SIGTERM, once all lanes of the replay are at its end, whoever has them."""
+        await again.over()
+        log.info("replay is over")
+        os.kill(os.getpid(), signal.SIGTERM)

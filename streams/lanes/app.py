@@ -1,13 +1,13 @@
 """A Faust application whose agents receive whole fetches and whose money travels in lanes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import faust
 
 from streams.lanes.group import LaneGroup
 from streams.lanes.job import Job, Observer
-from streams.lanes.lane import Fetch, Pace
+from streams.lanes.lane import Fetch, Lane, Pace
 from streams.lanes.spaces import MemoryKeeper, OpenKeeper
 from streams.lanes.transaction import Cluster
 from streams.lanes.transport import Transport
@@ -25,10 +25,16 @@ class LanesApp(faust.App):  # type: ignore[misc]
         observer: Observer,
         partitions: int,
         open_keeper: OpenKeeper = MemoryKeeper,
+        make_lane: Callable[..., Lane] = Lane,
         **settings: Any,
     ) -> None:
         self.lane_group = LaneGroup(
-            job=job, cluster=cluster, pace=pace, observer=observer, open_keeper=open_keeper
+            job=job,
+            cluster=cluster,
+            pace=pace,
+            observer=observer,
+            open_keeper=open_keeper,
+            make_lane=make_lane,
         )
         super().__init__(
             cluster.group,

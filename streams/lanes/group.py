@@ -29,15 +29,19 @@ class LaneGroup:
         pace: Pace,
         observer: Observer,
         open_keeper: OpenKeeper = MemoryKeeper,
+        make_lane: Callable[..., Lane] = Lane,
         on_fault: Callable[[int, BaseException], None] = exit_at_once,
     ) -> None:
-        """`on_fault` is called with the lane and its exception; it must end the process."""
+        """`make_lane` is Lane or takes what it does; `on_fault` is called with the lane and its exception and
+        must end the process.
+        """
         self.inputs = tuple(job.inputs)
         self._job = job
         self._cluster = cluster
         self._pace = pace
         self._observer = observer
         self._open_keeper = open_keeper
+        self._make_lane = make_lane
         self._on_fault = on_fault
         self._reach: Reach | None = None
         self._lanes: dict[int, Lane] = {}
@@ -93,7 +97,7 @@ class LaneGroup:
 
     def _open(self, number: int) -> None:
         assert self._reach is not None, "lanes were assigned before the consumer was attached"
-        lane = Lane(
+        lane = self._make_lane(
             number,
             job=self._job,
             cluster=self._cluster,

@@ -57,9 +57,11 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
 class Process:
     """A process of ours under a guard: it does not outlive the test run."""
 
-    def __init__(self, arguments: Sequence[str], env: dict[str, str], output: Path) -> None:
+    def __init__(
+        self, arguments: Sequence[str], env: dict[str, str], output: Path, *, module: str = "cli"
+    ) -> None:
         self._output = output
-        command = [sys.executable, "-I", guard.__file__, sys.executable, "-m", "cli", *arguments]
+        command = [sys.executable, "-I", guard.__file__, sys.executable, "-m", module, *arguments]
         with output.open("wb") as sink:
             self._guard = subprocess.Popen(
                 command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sink
@@ -150,6 +152,13 @@ class Deployment:
     def worker(self, name: str = "", **more: str) -> Process:
         """Start a worker; with a name it is a static member, whose restart need not wait for a rebalance."""
         return self.start("worker", "--once", EVERGREEN_WORKER_NAME=name, **more)
+
+    def start_module(self, module: str, *arguments: str, **more: str) -> Process:
+        """Start a process of a test's own in this deployment."""
+        output = self.directory / f"{module}-{len(self.processes)}.log"
+        process = Process(arguments, environment(self.settings, **more), output, module=module)
+        self.processes.append(process)
+        return process
 
     def run(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run `evergreen ...` to its end."""
