@@ -57,8 +57,8 @@ scale: setup fast ## the worker with many accounts, lanes, workers; restores, a 
 	@$(BENCH).scale --page $(OPTIONS)
 
 faults: setup ## kill, freeze and rescale workers and payments under load, and check every cent
-	@$(RUN) pytest -m "" --faults-asked long tests/faults tests/lanes/test_exactly_once.py tests/pipeline/test_payments.py \
-		tests/pipeline/test_payments_crashes.py
+	@$(RUN) pytest -m "" --faults-asked long tests/faults tests/lanes/test_exactly_once.py \
+		tests/pipeline/test_payments.py tests/pipeline/test_payments_crashes.py tests/pipeline/test_replay.py tests/pipeline/test_upgrade.py
 
 simulate: setup ## play SEEDS=2000 histories without a broker, each hurt at random; SEED=7 tells one
 	@$(RUN) python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000))

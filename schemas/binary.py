@@ -410,7 +410,7 @@ def kind_of(node: Any, named: dict[str, Kind]) -> Kind:
     match node["type"]:
         case "record":
             fields = node["fields"]
-            record = Fields(node["name"], {f["name"]: f["default"] for f in fields if "default" in f})
+            record = Fields(node["name"], {f["name"]: _default(f) for f in fields if "default" in f})
             named[node["name"]] = record
             for field in fields:
                 record.add(field["name"], kind_of(field["type"], named))
@@ -424,6 +424,14 @@ def kind_of(node: Any, named: dict[str, Kind]) -> Kind:
             return Table(kind_of(node["values"], named))
         case inner:
             return kind_of(inner, named)
+
+
+def _default(field: Any) -> Any:
+    """Return a field's default as a Python value: Avro writes bytes as text of code points 0-255."""
+    kind, default = field["type"], field["default"]
+    if not isinstance(kind, dict) or kind.get("logicalType") != "decimal":
+        return default
+    return int.from_bytes(default.encode("iso-8859-1"), "big", signed=True)
 
 
 def _primitive(name: str) -> Kind:

@@ -68,6 +68,8 @@ class Codec:
         self.header = HEADER.pack(MAGIC, schema_id)
         self._kind = record_kind(definition)
         self._older = None if written_as is None else Older(written_as, definition)
+        self.versions: dict[bytes, Codec] = {}
+        """What else is read as this record, by header: Schemas.add_version()."""
 
     def encode(self, record: Mapping[str, Any] | tuple[Any, ...]) -> bytes:
         """Return the wire bytes of a record, or of its values in the order of the schema.
@@ -78,6 +80,17 @@ class Codec:
         out.write(self.header)
         self._kind.write(record, out)
         return out.getvalue()
+
+    def decode_any(self, data: bytes) -> Record:
+        """Return the record of wire bytes of any version, as the one in use; raises WireError."""
+        if data.startswith(self.header):
+            return self.decode(data)
+        other = self.versions.get(data[:HEADER_BYTES])
+        if other is None:
+            raise WireError(
+                "unknown_schema", f"no version of {self.name} begins with {data[:HEADER_BYTES]!r}"
+            )
+        return other.decode(data)
 
     def decode(self, data: bytes) -> Record:
         """Return the record of wire bytes whose header was already checked; raises WireError."""
@@ -148,8 +161,9 @@ class Schemas:
         return self._codecs[name]
 
     def add_version(self, codec: Codec) -> None:
-        """Accept an older version of a known record as well, under its own id."""
+        """Accept another version of a known record as well, under its own id."""
         self._by_id[codec.schema_id] = codec
+        self._codecs[codec.name].versions[codec.header] = codec
 
     def decode(self, data: bytes, *expected: str) -> tuple[str, Record]:
         """Return (record type, record) of wire bytes; raises WireError, also for a type not expected."""

@@ -55,7 +55,7 @@ class Cabinet(Generic[Value]):
         stored = self._store.get(key)
         if stored is None:
             return None
-        value = self._cache[key] = self._read(self._codec.decode(stored))
+        value = self._cache[key] = self._read(self._codec.decode_any(stored))
         return value
 
     def put(self, key: bytes, value: Value) -> None:
@@ -69,7 +69,7 @@ class Cabinet(Generic[Value]):
 
     def stored(self) -> Iterator[tuple[bytes, Value]]:
         """Return every committed object, decoded anew."""
-        return ((key, self._read(self._codec.decode(value))) for key, value in self._store.items())
+        return ((key, self._read(self._codec.decode_any(value))) for key, value in self._store.items())
 
     def seal(self, batch: Batch) -> None:
         """Encode what changed into the batch."""
@@ -222,7 +222,7 @@ class ProfileShelf(shelves.Profiles):
         if account_id in self._fresh:
             return self._fresh[account_id]
         stored = self._store.get(account_id.encode())
-        return None if stored is None else events.profile_of(self._codec.decode(stored))
+        return None if stored is None else events.profile_of(self._codec.decode_any(stored))
 
     def put(self, account_id: str, profile: Profile) -> None:
         """Keep a profile until its record's own value stands in the store."""
