@@ -8,7 +8,7 @@ BENCH := UV=$(UV) BENCH_WORKER_PYTHON=$(FAST)/env/bin/python $(RUN) --group benc
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format test faults fast bench scale simulate mutants
+.PHONY: help setup demo check format test faults fast bench scale simulate mutants fuzz
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,3 +65,6 @@ simulate: setup ## play SEEDS=2000 histories without a broker, each hurt at rand
 
 mutants: setup ## plant bugs into the engine and the rules, and see each caught by a simulated history
 	@$(RUN) python -m tests.simulation --mutants
+
+fuzz: setup ## send RECORDS=1000000 mutated records through a lane, each outcome judged by a second decoder
+	@$(RUN) python -m tests.fuzz --records $(or $(RECORDS),1000000) $(if $(SEED),--seed $(SEED))

@@ -50,6 +50,8 @@ REQUIRED = (
 )
 METER_COLUMNS = ("SkuPriceId", "SkuId", "ChargeDescription")
 """The first one with a value names the meter."""
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""What the lanes can place in a calendar."""
 MALFORMED = "\0malformed"
 """Marks a row that had more or fewer fields than the header."""
 
@@ -367,7 +369,10 @@ def _time(row: Row, name: str) -> datetime:
         found = datetime.fromisoformat(value or "")
     except ValueError:
         raise FieldError(name, f"{value!r} is not an ISO 8601 time") from None
-    return found.replace(tzinfo=UTC) if found.utcoffset() is None else found
+    found = found.replace(tzinfo=UTC) if found.utcoffset() is None else found
+    if not EARLIEST <= found < LATEST:
+        raise FieldError(name, f"{value!r} is outside the years 1970 to 8999")
+    return found
 
 
 def _moment(seconds: int) -> datetime:

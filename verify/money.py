@@ -32,12 +32,13 @@ def decide_payment(lane: Lane, place: Place, content: Content) -> None:
     named = content["payment_id"] and (kind == "payment" or content["reference"])
     if content["amount_minor"] == 0 or not named:
         return lane.dead(place, "bad_payment")
-    if exponent is None:
+    if exponent is None and account is not None:
         return lane.dead(place, "currency_mismatch", "bad_payment")
     if account is not None and account.currency != content["currency"]:
         return lane.dead(place, "currency_mismatch")
     sign = 1 if kind in {"payment", "dispute_won"} else -1
-    amount = sign * content["amount_minor"] * minor_unit(exponent)
+    unit = 0 if exponent is None else minor_unit(exponent)  # one of no currency waits for its account as well
+    amount = sign * content["amount_minor"] * unit
     money = Money(place, content["account_id"], kind, amount, content["occurred_at"], content)
     if name_of(money) in lane.seen_money:
         if kind == "payment" and account is not None:

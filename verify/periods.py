@@ -69,6 +69,8 @@ class Zones:
 
     changes: list[tuple[int, str]] = field(default_factory=list)
     """(first month, zone), in order of months."""
+    read_at: dict[int, int] = field(default_factory=dict)
+    """By first month of a change: the lane's time when it was read."""
 
     def change(self, zone: str, *, made_at: int, time: int | None, grace_ms: int) -> None:
         """Take a zone that was set at a moment and read when the lane's time was `time`.
@@ -81,6 +83,7 @@ class Zones:
             month = max(self.month_of(made_at) + 1, self.first_open(time, grace_ms))
             kept = [change for change in self.changes if change[0] < month]
             self.changes = kept if kept and kept[-1][1] == zone else [*kept, (month, zone)]
+            self.read_at[month] = time or 0
 
     @property
     def latest(self) -> str:
@@ -90,6 +93,11 @@ class Zones:
     def of(self, month: int) -> str:
         """Return the zone in force for a month."""
         return next((zone for first, zone in reversed(self.changes) if first <= month), self.changes[0][1])
+
+    def known_at(self, month: int) -> int:
+        """Return the lane's time from which on the zone in force for a month was known."""
+        first = next((first for first, _ in reversed(self.changes) if first <= month), FIRST)
+        return self.read_at.get(first, 0)
 
     def end(self, month: int) -> int:
         """Return the first moment after a month, in milliseconds."""

@@ -233,6 +233,10 @@ def _retry(
 def _retry_usage(lane: Lane, use: Use, *, at_tick: bool) -> bool:
     if at_tick and lane.rates.in_force(use.meter, lane.settings.default_currency, use.occurred_at):
         lane.open_account(use.account_id)
+    if usage.cannot_be_booked(lane, use):
+        usage.forget(lane, use)
+        lane.settled(use, "out_of_range")
+        return True
     if usage.charge(lane, use):
         lane.settled(use)
         return True

@@ -37,7 +37,7 @@ def decide(lane: Lane, offset: int, timestamp: int, content: Content) -> None:
         return lane.dead(
             use.place, "id_conflict"
         )  # its first is forgotten or removed: both answers are right
-    if _cannot_be_booked(lane, use):
+    if cannot_be_booked(lane, use):
         return lane.dead(use.place, "out_of_range")
     use.earlier = known
     lane.uses[key] = use
@@ -50,7 +50,7 @@ def decide(lane: Lane, offset: int, timestamp: int, content: Content) -> None:
     return lane.applied() if charge(lane, use) else lane.wait(use, lane.waiting)
 
 
-def _cannot_be_booked(lane: Lane, use: Use) -> bool:
+def cannot_be_booked(lane: Lane, use: Use) -> bool:
     """Return whether an event's moment, quantity or cost is beyond all books."""
     if limits.is_no_time(use.occurred_at) or use.quantity >= limits.MOST_QUANTITY:
         return True

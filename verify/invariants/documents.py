@@ -201,6 +201,9 @@ def check_dates(evidence: Evidence, invoice: Found, result: Check) -> None:
         content["currency"], account.currency, "an invoice's currency", account=account_id, place=place
     )
     due = account.zones.end(part.period) + evidence.grace_ms
+    due = max(
+        due, account.zones.known_at(part.period)
+    )  # a zone set late may end a period that is over by then
     at = bisect_left(lane.acted, due)
     first = lane.acted[at] if at < len(lane.acted) else None
     by_hand, issued = parts.closed_by_hand(account, part), content["issued_at"]
