@@ -221,6 +221,8 @@ def test_what_is_no_plain_usage_becomes_an_adjustment_by_its_billed_cost(
         ({"ChargeCategory": "Credit", "BilledCost": "0.00"}, Reason.NO_MONEY),
         ({"ChargeCategory": "Tax"}, Reason.TAX),
         ({"ChargeCategory": "Magic"}, Reason.UNKNOWN_CATEGORY),
+        ({"BillingPeriodStart": "0001-01-01T00:00:00+23:59"}, Reason.UNREADABLE),
+        ({"ChargePeriodStart": "9999-12-31T23:59:59Z"}, Reason.UNREADABLE),
         ({"PricingQuantity": "two"}, Reason.UNREADABLE),
         ({"PricingQuantity": "NaN"}, Reason.UNREADABLE),
         ({"PricingQuantity": "0.0000000000001"}, Reason.UNREADABLE),
