@@ -58,7 +58,7 @@ ASKED: Mapping[str, Mapping[Kind, int]] = {
         Kind.WORKER_KILL: 12,
         Kind.FREEZE: 3,
         Kind.REBALANCE: 1,
-        Kind.STORE: 3,
+        Kind.STORE: 2,
         Kind.DISK_FULL: 1,
         Kind.BROKER_KILL: 1,
         Kind.NETWORK: 7,
