@@ -1,4 +1,4 @@
-"""Guided by coverage, with atheris: `uv run --group fuzz python -m tests.fuzz.guided TARGET [options of libFuzzer]`.
+"""Guided by coverage, with atheris: `uv run --group fuzz python -m tests.fuzz.guided TARGET [OPTIONS]`.
 
 Targets: decoder (against the second one), focus, rate_card. Ends where anything is raised that should not be;
 the input is left in crash-... and `... TARGET crash-...` plays it again.
