@@ -158,3 +158,11 @@ def test_state_under_an_id_that_nobody_told_of_stops_the_lane(
 
     with pytest.raises(WireError, match="unknown_schema: no version of state-lane begins with"):
         cabinet.get(b"lane")
+
+
+def test_every_version_of_an_accounts_state_begins_with_when_to_wake_it() -> None:
+    released = [*wire.released("state-account").values(), wire.definition("state-account")]
+
+    assert {(first["fields"][0]["name"], first["fields"][0]["type"]) for first in released} == {
+        ("wake_at", "long")
+    }  # a restart reads no more of it, whatever the id in its header
