@@ -9,7 +9,7 @@ from typing import Any
 
 from schemas import binary, wire
 from streams import app
-from streams.agents import states
+from streams.agents import events, states
 from streams.domain.account import Account
 from streams.settings import read
 
@@ -24,6 +24,12 @@ def write_later_fields() -> None:
         write(self, value, out)
 
     binary.Fields.write = filled  # type: ignore[method-assign]
+
+
+def read_later_usage() -> None:
+    """Pass over the new fields of usage, which today's code reads as the values of its own schema."""
+    usage_of = events.usage_of
+    events.usage_of = lambda values, *more: usage_of(values[:6], *more)
 
 
 def write_notes(version: str) -> None:
@@ -43,6 +49,7 @@ def main(folder: str, version: str) -> int:
     wire._DIRECTORY = Path(folder)  # type: ignore[misc]
     if int(version) > 1:
         write_later_fields()
+        read_later_usage()
         write_notes(version)
     return app.run()
 
