@@ -20,7 +20,7 @@ def write_later_fields() -> None:
 
     def filled(self: binary.Fields, value: Any, out: list[bytes]) -> None:
         if isinstance(value, tuple):
-            value += tuple(self._defaults[name] for name, _ in self._fields[len(value) :])
+            value += tuple(self._defaults[name] for name in self.names[len(value) :])
         write(self, value, out)
 
     binary.Fields.write = filled  # type: ignore[method-assign]
