@@ -97,57 +97,59 @@ def _row(key: RowKey, row: MonthRow) -> Values:
 def account_of(r: Record) -> Account:
     """Return the account of a record; raises KeyError, ValueError on one that the rules never wrote."""
     auto = r["automatic_top_up"]
-    return Account(
-        wake_at=r["wake_at"],
-        account_id=r["account_id"],
-        currency=r["currency"],
-        opened_at=r["opened_at"],
-        by_default=r["by_default"],
-        zones=tuple(ZoneFrom(z["month"], z["zone"]) for z in r["zones"]),
-        first_open=r["first_open"],
-        revision=r["revision"],
-        tax_rates=tuple(TaxRate(t["valid_from"], t["rate"]) for t in r["tax_rates"]),
-        automatic_top_up=None if auto is None else events.automatic_top_up_of(auto),
-        warning_level_minor=r["warning_level_minor"],
-        overdraft_minor=r["overdraft_minor"],
-        closed=r["closed"],
-        closed_at=r["closed_at"],
-        cut_at=r["cut_at"],
-        balance=r["balance"],
-        opening=r["opening"],
-        entries=r["entries"],
-        invoices=r["invoices"],
-        credit_notes=r["credit_notes"],
-        status=Status(r["status"]),
-        status_since=r["status_since"],
-        told_status=Status(r["told_status"]),
-        mail_at=r["mail_at"],
-        periods={
-            p["month"]: Period(
-                received=p["received"],
-                charges=p["charges"],
-                tax=p["tax"],
-                movements=[Movement(**m) for m in p["movements"]],
-            )
-            for p in r["periods"]
-        },
-        rows={
-            (w["month"], w["meter"], w["version"], w["rate"]): MonthRow(
-                w["number"],
-                w["quantity"],
-                w["amount"],
-                w["tax"],
-                w["charges"],
-                w["invoiced_quantity"],
-                w["invoiced_amount"],
-                w["invoiced_tax"],
-                [Part(**part) for part in w["parts"]],
-            )
-            for w in r["rows"]
-        },
-        rows_made=r["rows_made"],
-        top_up=_top_up(r["top_up"]),
+    a = Account(
+        r["wake_at"],
+        r["account_id"],
+        r["currency"],
+        r["opened_at"],
+        r["by_default"],
+        tuple([ZoneFrom(z["month"], z["zone"]) for z in r["zones"]]),
+        r["first_open"],
     )
+    a.revision = r["revision"]
+    a.tax_rates = tuple([TaxRate(t["valid_from"], t["rate"]) for t in r["tax_rates"]])
+    a.automatic_top_up = None if auto is None else events.automatic_top_up_of(auto)
+    a.warning_level_minor = r["warning_level_minor"]
+    a.overdraft_minor = r["overdraft_minor"]
+    a.closed = r["closed"]
+    a.closed_at = r["closed_at"]
+    a.cut_at = r["cut_at"]
+    a.balance = r["balance"]
+    a.opening = r["opening"]
+    a.entries = r["entries"]
+    a.invoices = r["invoices"]
+    a.credit_notes = r["credit_notes"]
+    a.status = Status(r["status"])
+    a.status_since = r["status_since"]
+    a.told_status = Status(r["told_status"])
+    a.mail_at = r["mail_at"]
+    a.periods = {p["month"]: _period_of(p) for p in r["periods"]}
+    a.rows = {(w["month"], w["meter"], w["version"], w["rate"]): _row_of(w) for w in r["rows"]}
+    a.rows_made = r["rows_made"]
+    a.top_up = _top_up_of(r["top_up"])
+    return a
+
+
+def _period_of(r: Record) -> Period:
+    period = Period()
+    period.received = r["received"]
+    period.charges = r["charges"]
+    period.tax = r["tax"]
+    period.movements = [Movement(**m) for m in r["movements"]]
+    return period
+
+
+def _row_of(r: Record) -> MonthRow:
+    row = MonthRow(r["number"])
+    row.quantity = r["quantity"]
+    row.amount = r["amount"]
+    row.tax = r["tax"]
+    row.charges = r["charges"]
+    row.invoiced_quantity = r["invoiced_quantity"]
+    row.invoiced_amount = r["invoiced_amount"]
+    row.invoiced_tax = r["invoiced_tax"]
+    row.parts = [Part(**part) for part in r["parts"]]
+    return row
 
 
 def payment_record(p: Payment) -> Record:
@@ -344,14 +346,25 @@ def _pending_record(p: Pending) -> Values:
     )
 
 
-def _top_up(r: Record) -> TopUp:
-    plain = {k: v for k, v in r.items() if k not in {"pending", "declines", "ended"}}
-    return TopUp(
-        pending=None if r["pending"] is None else Pending(**r["pending"]),
-        declines={d["method"]: d["count"] for d in r["declines"]},
-        ended=[Ended(**e) for e in r["ended"]],
-        **plain,
-    )
+def _top_up_of(r: Record) -> TopUp:
+    t = TopUp()
+    t.episode = r["episode"]
+    t.attempt = r["attempt"]
+    t.episode_open = r["episode_open"]
+    t.pending = None if r["pending"] is None else Pending(**r["pending"])
+    t.made_at = r["made_at"]
+    t.retry_at = r["retry_at"]
+    t.paused = r["paused"]
+    t.method = r["method"]
+    t.resumes = r["resumes"]
+    t.declines = {d["method"]: d["count"] for d in r["declines"]}
+    t.month = r["month"]
+    t.taken_minor = r["taken_minor"]
+    t.ended = [Ended(**e) for e in r["ended"]]
+    t.told_month = r["told_month"]
+    t.told_limit = r["told_limit"]
+    t.decision = r["decision"]
+    return t
 
 
 def _payment_event_record(e: PaymentEvent) -> Record:

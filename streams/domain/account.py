@@ -1,7 +1,8 @@
 """What a lane remembers of one account and of its payments: plain state, one owner, changed in place.
 
 Owns the shape only. Balances change in ledger.py alone. Underscored fields are worked out from the
-others when an account is first touched (prepare() in standing.py) and are not stored.
+others when an account is first touched (prepare() in standing.py) and are not stored. What is read again
+at each miss of the cache has an __init__ of its own: a dataclass's stays interpreted where this is compiled.
 """
 
 from dataclasses import dataclass, field
@@ -38,34 +39,51 @@ class Part:
     tax: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class MonthRow:
     """One month of one meter at one price version and tax rate: what was counted, and what was invoiced."""
 
     number: int
     """Names the row in its account, from 0 to ROW_NUMBERS - 1; remembered with each event that it counts."""
-    quantity: int = 0
-    amount: int = 0
+    quantity: int
+    amount: int
     """P(quantity)."""
-    tax: int = 0
+    tax: int
     """T(quantity)."""
-    charges: int = 0
+    charges: int
     """Bookings on this row that no document carries yet."""
-    invoiced_quantity: int = 0
-    invoiced_amount: int = 0
-    invoiced_tax: int = 0
-    parts: list[Part] = field(default_factory=list)
+    invoiced_quantity: int
+    invoiced_amount: int
+    invoiced_tax: int
+    parts: list[Part]
     """The invoices that carried it, in order; they add up to what was invoiced."""
 
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.quantity = 0
+        self.amount = 0
+        self.tax = 0
+        self.charges = 0
+        self.invoiced_quantity = 0
+        self.invoiced_amount = 0
+        self.invoiced_tax = 0
+        self.parts = []
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class Period:
     """A billing period that has entries and no invoice yet."""
 
-    received: int = 0
-    charges: int = 0
-    tax: int = 0
-    movements: list[Movement] = field(default_factory=list)
+    received: int
+    charges: int
+    tax: int
+    movements: list[Movement]
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.charges = 0
+        self.tax = 0
+        self.movements = []
 
 
 @dataclass(slots=True)
@@ -99,36 +117,54 @@ class Ended:
     amount_minor: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class TopUp:
     """Where the automatic top-up of one account stands; topup.py alone changes it."""
 
-    episode: int = 0
-    attempt: int = 0
-    episode_open: bool = False
-    pending: Pending | None = None
-    made_at: int = NO_TIME
+    episode: int
+    attempt: int
+    episode_open: bool
+    pending: Pending | None
+    made_at: int
     """When the last command was made."""
-    retry_at: int = NO_TIME
+    retry_at: int
     """No attempt before this: the back-off after declines."""
-    paused: bool = False
-    method: str = ""
+    paused: bool
+    method: str
     """The method in force at the last settings that named one."""
-    resumes: int = 0
-    declines: dict[str, int] = field(default_factory=dict)
+    resumes: int
+    declines: dict[str, int]
     """Per payment method, since it last succeeded."""
-    month: int = EVER
-    taken_minor: int = 0
+    month: int
+    taken_minor: int
     """What commands made in `month` (account's zone) took or may still take."""
-    ended: list[Ended] = field(default_factory=list)
-    told_month: int = EVER
+    ended: list[Ended]
+    told_month: int
     """Month of the last monthly_limit_reached, and the limit when it was last reached."""
-    told_limit: int = 0
-    decision: str = "off"
+    told_limit: int
+    decision: str
     """Why there is or is not a top-up now: a word of topup.Decision."""
 
+    def __init__(self) -> None:
+        self.episode = 0
+        self.attempt = 0
+        self.episode_open = False
+        self.pending = None
+        self.made_at = NO_TIME
+        self.retry_at = NO_TIME
+        self.paused = False
+        self.method = ""
+        self.resumes = 0
+        self.declines = {}
+        self.month = EVER
+        self.taken_minor = 0
+        self.ended = []
+        self.told_month = EVER
+        self.told_limit = 0
+        self.decision = "off"
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class Account:
     """Who pays."""
 
@@ -143,49 +179,95 @@ class Account:
     zones: Zones
     first_open: int
     """First billing period that is not closed."""
-    revision: int = 0
-    tax_rates: tuple[TaxRate, ...] = ()
+    revision: int
+    tax_rates: tuple[TaxRate, ...]
     """By valid_from."""
-    automatic_top_up: AutomaticTopUp | None = None
-    warning_level_minor: int | None = None
-    overdraft_minor: int = 0
-    closed: bool = False
-    closed_at: int | None = None
+    automatic_top_up: AutomaticTopUp | None
+    warning_level_minor: int | None
+    overdraft_minor: int
+    closed: bool
+    closed_at: int | None
     """Lane time at which the close ended the running period; None: open, or closed and not ended yet."""
-    cut_at: int | None = None
+    cut_at: int | None
     """Where the last close cut a period in two: what is left of that month begins there."""
-    balance: int = 0
-    opening: int = 0
+    balance: int
+    opening: int
     """Balance at the start of the first open period: the closing balance of the last invoice."""
-    entries: int = 0
+    entries: int
     """Number of the last ledger entry."""
-    invoices: int = 0
-    credit_notes: int = 0
-    status: Status = Status.SUSPENDED
-    status_since: int | None = None
-    told_status: Status = Status.SUSPENDED
+    invoices: int
+    credit_notes: int
+    status: Status
+    status_since: int | None
+    told_status: Status
     """The status of the last mail, or the first one."""
-    mail_at: int = NEVER
+    mail_at: int
     """First lane time at which a changed status may be mailed."""
-    periods: dict[int, Period] = field(default_factory=dict)
-    rows: dict[RowKey, MonthRow] = field(default_factory=dict)
-    rows_made: int = 0
+    periods: dict[int, Period]
+    rows: dict[RowKey, MonthRow]
+    rows_made: int
     """How many rows there ever were."""
-    top_up: TopUp = field(default_factory=TopUp)
+    top_up: TopUp
 
-    calendar: Calendar | None = field(default=None, compare=False, repr=False)
+    calendar: Calendar | None = field(compare=False, repr=False)
     """None: not prepared."""
-    cards: "dict[str, RateCard]" = field(default_factory=dict, compare=False, repr=False)
+    cards: "dict[str, RateCard]" = field(compare=False, repr=False)
     """Rate cards of its currency, by meter."""
-    minor: int = field(default=1, compare=False, repr=False)
+    minor: int = field(compare=False, repr=False)
     """Pico of one minor unit of its currency."""
-    closes_at: int = field(default=NO_TIME + 1, compare=False, repr=False)
+    closes_at: int = field(compare=False, repr=False)
     """When first_open closes."""
-    due_at: int = field(default=NO_TIME + 1, compare=False, repr=False)
+    due_at: int = field(compare=False, repr=False)
     """min(wake_at, closes_at): from then on the account must be woken before anything touches it."""
-    calm_from: int = field(default=0, compare=False, repr=False)
+    calm_from: int = field(compare=False, repr=False)
     """While calm_from <= balance < calm_until neither status nor top-up can change by a charge."""
-    calm_until: int = field(default=0, compare=False, repr=False)
+    calm_until: int = field(compare=False, repr=False)
+
+    def __init__(  # noqa: PLR0917
+        self,
+        wake_at: int,
+        account_id: str,
+        currency: str,
+        opened_at: int | None,
+        by_default: bool,
+        zones: Zones,
+        first_open: int,
+    ) -> None:
+        self.wake_at = wake_at
+        self.account_id = account_id
+        self.currency = currency
+        self.opened_at = opened_at
+        self.by_default = by_default
+        self.zones = zones
+        self.first_open = first_open
+        self.revision = 0
+        self.tax_rates = ()
+        self.automatic_top_up = None
+        self.warning_level_minor = None
+        self.overdraft_minor = 0
+        self.closed = False
+        self.closed_at = None
+        self.cut_at = None
+        self.balance = 0
+        self.opening = 0
+        self.entries = 0
+        self.invoices = 0
+        self.credit_notes = 0
+        self.status = Status.SUSPENDED
+        self.status_since = None
+        self.told_status = Status.SUSPENDED
+        self.mail_at = NEVER
+        self.periods = {}
+        self.rows = {}
+        self.rows_made = 0
+        self.top_up = TopUp()
+        self.calendar = None
+        self.cards = {}
+        self.minor = 1
+        self.closes_at = NO_TIME + 1
+        self.due_at = NO_TIME + 1
+        self.calm_from = 0
+        self.calm_until = 0
 
 
 @dataclass(slots=True)
