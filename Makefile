@@ -6,6 +6,9 @@ RUN := $(UV) run --frozen
 FAST := .evergreen/fast
 BENCH := UV=$(UV) BENCH_WORKER_PYTHON=$(FAST)/env/bin/python $(RUN) --group bench python -m bench
 PYTHON ?= python3
+# Tests that need no Kafka run beside those that mostly wait for one; faults come last, when these are through.
+APART := tests/compiled tests/fuzz tests/laws tests/scenarios tests/simulation
+FOLDERS := $(sort $(patsubst %/,%,$(dir $(wildcard tests/*/test_*.py))))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check format test faults fast bench scale simulate mutants fuzz
@@ -33,8 +36,10 @@ check: setup ## format, lint, types, imports, unit tests: seconds; run it before
 format: setup ## format the code and sort its imports
 	@$(RUN) ruff check --fix-only --quiet . && $(RUN) ruff format .
 
-test: check ## everything, on a real Kafka: minutes; this is CI
-	@$(RUN) pytest --faults-asked short tests --ignore tests/unit
+test: check ## everything, on a real Kafka: a quarter of an hour; this is CI
+	@mkdir -p .evergreen; $(RUN) pytest $(APART) > .evergreen/apart.log 2>&1 & apart=$$!; \
+	$(RUN) pytest --faults-asked short $(filter-out $(APART) tests/unit tests/faults, $(FOLDERS)) tests/faults; kafka=$$?; \
+	wait $$apart; apart=$$?; cat .evergreen/apart.log; exit $$((kafka | apart))
 
 fast: $(FAST)/built ## build the worker's hot path into machine code, in .evergreen/fast (needs a C compiler)
 
