@@ -197,6 +197,15 @@ class Truth(Kind):
         return byte == b"\x01"
 
 
+def decimal_of(data: bytes | str) -> int:
+    """Return a decimal of its bytes, which defaults have as text of code points 0-255."""
+    octets = data.encode("iso-8859-1") if isinstance(data, str) else data
+    found = int.from_bytes(octets, "big", signed=True)
+    if not -LIMIT < found < LIMIT:
+        raise DecimalRangeError
+    return found
+
+
 @final
 class Decimal(Kind):
     """A decimal(38, 12): two's-complement bytes of a whole number of 10^-12."""
@@ -228,10 +237,7 @@ class Decimal(Kind):
         size = source.number()
         if 0 < size < 8:
             return source.whole(size)
-        found = int.from_bytes(source.taken(size), "big", signed=True)
-        if not -LIMIT < found < LIMIT:
-            raise DecimalRangeError
-        return found
+        return decimal_of(source.taken(size))
 
 
 @final
@@ -427,11 +433,11 @@ def kind_of(node: Any, named: dict[str, Kind]) -> Kind:
 
 
 def _default(field: Any) -> Any:
-    """Return a field's default as a Python value: Avro writes bytes as text of code points 0-255."""
+    """Return a field's default as a Python value."""
     kind, default = field["type"], field["default"]
     if not isinstance(kind, dict) or kind.get("logicalType") != "decimal":
         return default
-    return int.from_bytes(default.encode("iso-8859-1"), "big", signed=True)
+    return decimal_of(default)
 
 
 def _primitive(name: str) -> Kind:

@@ -20,11 +20,11 @@ from fastavro.read import SchemaResolutionError
 from librt.strings import BytesWriter
 
 from schemas.binary import (
-    LIMIT,
     DecimalRangeError,
     Reader,
     TruncatedError,
     UndecodableError,
+    decimal_of,
     record_kind,
 )
 
@@ -224,12 +224,10 @@ def _plain(node: Any) -> Any:
 
 
 def _int_of(value: bytes | str) -> int:
-    if isinstance(value, str):  # a default, which Avro writes as text of code points 0-255
-        value = value.encode("iso-8859-1")
-    number = int.from_bytes(value, "big", signed=True)
-    if not -LIMIT < number < LIMIT:
-        raise WireError("out_of_range", "a decimal has more than 38 digits")
-    return number
+    try:
+        return decimal_of(value)
+    except DecimalRangeError:
+        raise WireError("out_of_range", "a decimal has more than 38 digits") from None
 
 
 def _same(value: Any) -> Any:

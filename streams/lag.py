@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 from confluent_kafka import (
     Consumer,
@@ -23,6 +24,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from streams.settings import Settings
 from streams.topics import COMMANDS, INPUTS
 
+Answer = TypeVar("Answer")
 POLL_SECONDS = 0.04
 REQUEST_SECONDS = 10
 PASSING = {
@@ -85,14 +87,21 @@ def lag(
 
     What passes by itself, a transaction left open by a killed worker too, is waited for so long.
     """
+    try:
+        return patiently(lambda: _lag(bootstrap_servers, reads), patience_seconds)
+    except KafkaException as e:
+        raise LagError(f"cannot ask {bootstrap_servers} for offsets: {e.args[0].str()}") from e
+
+
+def patiently(ask: Callable[[], Answer], patience_seconds: float = 0.0) -> Answer:
+    """Return what Kafka answers, asked again while it says what passes; raises KafkaException."""
     deadline = time.monotonic() + max(patience_seconds, REQUEST_SECONDS)
     while True:
         try:
-            return _lag(bootstrap_servers, reads)
+            return ask()
         except KafkaException as e:
-            error = e.args[0]
-            if error.code() not in PASSING or time.monotonic() > deadline:
-                raise LagError(f"cannot ask {bootstrap_servers} for offsets: {error.str()}") from e
+            if e.args[0].code() not in PASSING or time.monotonic() > deadline:
+                raise
             time.sleep(POLL_SECONDS)
 
 

@@ -3,18 +3,15 @@
 Going on would begin every account anew, without a word, at the offset that was committed.
 """
 
-import time
-
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from streams import topics
-from streams.lag import PASSING, lanes_group
+from streams.lag import REQUEST_SECONDS, lanes_group, patiently
 from streams.settings import Settings
 from streams.topic_admin import TopicsError
 
 WRITTEN_AT_EACH_COMMIT = "lane"
 """The table of which a lane's changelog cannot be empty once it has committed anything."""
-ANSWER_SECONDS = 10.0
 
 
 def check(settings: Settings) -> None:
@@ -28,16 +25,10 @@ def check(settings: Settings) -> None:
             "log_level": 0,
         }
     )
-    deadline = time.monotonic() + ANSWER_SECONDS
     try:
-        while True:
-            try:
-                return _check(settings, consumer)
-            except KafkaException as e:
-                error = e.args[0]
-                if error.code() not in PASSING or time.monotonic() > deadline:
-                    raise TopicsError(f"Kafka at {settings.bootstrap_servers}: {error.str()}") from e
-                time.sleep(0.1)
+        patiently(lambda: _check(settings, consumer))
+    except KafkaException as e:
+        raise TopicsError(f"Kafka at {settings.bootstrap_servers}: {e.args[0].str()}") from e
     finally:
         consumer.close()
 
@@ -46,10 +37,10 @@ def _check(settings: Settings, consumer: Consumer) -> None:
     changelog = topics.changelog(settings.application, WRITTEN_AT_EACH_COMMIT)
     names, lanes = [settings.topic(topic.name) for topic in topics.INPUTS], range(settings.lanes)
     inputs = [TopicPartition(name, lane) for name in names for lane in lanes]
-    committed = [p for p in consumer.committed(inputs, timeout=ANSWER_SECONDS) if p.offset > 0]
+    committed = [p for p in consumer.committed(inputs, timeout=REQUEST_SECONDS) if p.offset > 0]
     # Asked after the offsets: a lane's first commit may come in between.
     ends = {
-        lane: consumer.get_watermark_offsets(TopicPartition(changelog, lane), timeout=ANSWER_SECONDS)[1]
+        lane: consumer.get_watermark_offsets(TopicPartition(changelog, lane), timeout=REQUEST_SECONDS)[1]
         for lane in {place.partition for place in committed}
     }
     for place in committed:

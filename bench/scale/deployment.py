@@ -176,8 +176,8 @@ class Deployment:
         return Mark(ledger=self._ends(topics.LEDGER), journal=self._ends(topics.JOURNAL))
 
     def problems(self, since: Mark | None, entries: int) -> list[str]:
-        """Say what is wrong with what was committed since a mark, or ever: so many entries, all else "
-        "applied."""
+        """Say what is wrong with what was committed since a mark, or ever: so many entries, and nothing
+        that waits, was a duplicate or is dead."""
         journal: Counter[str] = Counter()
         decode = fixed().codec("journal-entry").decode
         for message in self._read(topics.JOURNAL, None if since is None else since.journal):

@@ -40,8 +40,8 @@ class WorkerObserver:
         metrics.BATCH_RECORDS.observe(batch.records)
         metrics.FOLD_SECONDS.observe(times.fold)
         metrics.COMMIT_SECONDS.observe(times.commit)
-        if times.oldest_ms is not None:
-            metrics.LATENCY_SECONDS.observe(max(0.0, now - times.oldest_ms / 1000))
+        if batch.oldest_ms is not None:
+            metrics.LATENCY_SECONDS.observe(max(0.0, now - batch.oldest_ms / 1000))
         log.debug(
             "committed",
             lane=lane,

@@ -76,20 +76,13 @@ class PlainRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 class PlainResult(fetcher.FetchResult):  # type: ignore[misc]
     """A fetch's result, taken whole: nobody here asks for fewer records."""
 
-    _partition_records: Any
-
     def getone(self) -> Any:
         """Refuse: lanes take all there is."""
         raise NotImplementedError
 
     def getall(self, max_records: int | None = None) -> list[Any]:
         """Return all records that the fetch brought."""
-        if not self.check_assignment(self._topic_partition) or not self.has_more():
-            return []
-        records = [record for chunk in self._partition_records for record in chunk]
-        self._update_position()
-        self._partition_records = None
-        return records
+        return [record for chunk in super().getall() for record in chunk]
 
 
 class PlainBatch(message_accumulator.BatchBuilder):  # type: ignore[misc]

@@ -65,6 +65,8 @@ class Batch:
     """By table name; the last value of a key counts."""
     runs: list[Run] = field(default_factory=list)
     records: int = 0
+    oldest_ms: int | None = None
+    """Kafka timestamp of the oldest record folded, barriers apart."""
 
     def emit(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         """Add one output record."""
@@ -161,8 +163,7 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """How long a batch took, in seconds, and the Kafka timestamp (ms) of its oldest record, if any."""
+    """How long a batch took, in seconds."""
 
     fold: float
     commit: float
-    oldest_ms: int | None

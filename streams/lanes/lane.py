@@ -240,45 +240,46 @@ class Lane:
         """Fold and commit one batch."""
         began = time.perf_counter()
         batch = Batch()
-        oldest = await self._fold_queue(batch)
+        await self._fold_queue(batch)
         self._act_on_barriers(batch)
         if not (batch.runs or batch.outputs or batch.writes or self._working is not self._noted):
             return
         self._fold.seal(batch)
         folded = time.perf_counter()
         await self._commit(batch)
-        times = Times(fold=folded - began, commit=time.perf_counter() - folded, oldest_ms=oldest)
+        times = Times(fold=folded - began, commit=time.perf_counter() - folded)
         lag = sum(end - self._folded[topic] for topic, end in self._ends.items())
         self._observer.committed(self.number, batch, times, max(0, lag))
 
-    async def _fold_queue(self, batch: Batch) -> int | None:
-        """Fold what is queued, up to a batch; return the Kafka timestamp of the oldest record."""
-        oldest: int | None = None
-        since_yield = 0
+    async def _fold_queue(self, batch: Batch) -> None:
+        """Fold what is queued, up to a batch."""
         while self._queue and batch.records < self._pace.batch_records:
             fetch, first = self._queue[0], self._begun
             left = len(fetch.records) - first
             count = min(left, YIELD_RECORDS, self._pace.batch_records - batch.records)
-            if count:
-                arrived = fetch.records[first].timestamp
-                oldest = arrived if oldest is None or arrived < oldest else oldest
-                self._fold.apply(fetch.topic, fetch.records[first : first + count], batch)
-                self._queued -= count
+            self._queued -= count
             if count < left:
                 self._begun += count
-                self._took(batch, fetch.topic, fetch.records[self._begun].offset, count)
+                stop = fetch.records[self._begun].offset
             else:
                 self._begun = 0
                 self._queue.popleft()
-                self._took(batch, fetch.topic, fetch.next_offset, count)
-            since_yield += count
-            if since_yield >= YIELD_RECORDS:
-                since_yield = 0
-                await asyncio.sleep(0)
+                stop = fetch.next_offset
+            await self._fold_part(batch, fetch.topic, fetch.records[first : first + count], stop)
         if self._paused and self._queued < self._pace.batch_records:
             self._paused = False
             self._reach.resume(self.number)
-        return oldest
+
+    async def _fold_part(self, batch: Batch, topic: str, records: Sequence[Record], stop: int) -> None:
+        """Fold records of one input, which is then folded up to `stop`; now and then others have a turn."""
+        if records:
+            first = records[0].timestamp
+            batch.oldest_ms = first if batch.oldest_ms is None else min(batch.oldest_ms, first)
+            self._fold.apply(topic, records, batch)
+        before = batch.records
+        self._took(batch, topic, stop, len(records))
+        if batch.records // YIELD_RECORDS > before // YIELD_RECORDS:
+            await asyncio.sleep(0)
 
     def _act_on_barriers(self, batch: Batch) -> None:
         """Go on with the last barrier's work; that done, act on the barriers that are due."""

@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.lanes.job import Batch, Record, Run
-from streams.lanes.lane import YIELD_RECORDS, Lane
+from streams.lanes.lane import Lane
 from streams.lanes.restore import LogChangedError
 
 FETCH_WAIT_MS = 10
@@ -119,22 +119,11 @@ class ReplayingLane(Lane):
         self._expected[topic] = run.stop
         return True
 
-    async def _fold_queue(self, batch: Batch) -> int | None:
-        """Fold the plan up to its barriers; return the Kafka timestamp of the oldest record."""
-        oldest: int | None = None
-        since_yield = 0
+    async def _fold_queue(self, batch: Batch) -> None:
+        """Fold the plan up to its barriers."""
         while self._plan and self._plan[0].run.topic != self._job.barrier_topic:
             piece = self._plan.popleft()
-            if piece.records:
-                first = piece.records[0].timestamp
-                oldest = first if oldest is None or first < oldest else oldest
-                self._fold.apply(piece.run.topic, piece.records, batch)
-            self._took(batch, piece.run.topic, piece.run.stop, len(piece.records))
-            since_yield += len(piece.records)
-            if since_yield >= YIELD_RECORDS:
-                since_yield = 0
-                await asyncio.sleep(0)
-        return oldest
+            await self._fold_part(batch, piece.run.topic, piece.records, piece.run.stop)
 
     def _act_on_barriers(self, batch: Batch) -> None:
         """Finish the last barrier's work, then act on those that are next in the plan."""
