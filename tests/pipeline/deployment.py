@@ -23,6 +23,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, To
 from local import guard
 from local.process import ProcessId
 from producers.emitter import Emitter
+from producers.records import Tier
 from producers.values import Moment
 from schemas.wire import Record
 from streams import records as deployed
@@ -348,3 +349,16 @@ def deployments(bootstrap_servers: str, directory: Callable[[str], Path]) -> Ite
                 failures.append(failure)
         if failures:
             raise failures[0]
+
+
+def publish_price(deployment: Deployment) -> None:
+    """One unit of the meter calls costs 0.01 USD."""
+    deployment.emit.price(
+        meter="calls",
+        currency="USD",
+        version=1,
+        unit="call",
+        valid_from="2024-01-01T00:00Z",
+        late=True,
+        tiers=[Tier(unit_price="0.01")],
+    )

@@ -6,28 +6,15 @@ from dataclasses import dataclass
 import pytest
 
 from consumers.sandbox import Sandbox
-from producers.records import AutomaticTopUp, Consent, Tier
+from producers.records import AutomaticTopUp, Consent
 from schemas.wire import Record
-from tests.pipeline.deployment import Deploy, Deployment, until
+from tests.pipeline.deployment import Deploy, Deployment, publish_price, until
 
 pytestmark = pytest.mark.kafka
 
 ACCOUNTS = 3_000
 SEPTEMBER = "2024-09-10T12:00Z"
 CLOSE = "2024-10-01T01:00Z"
-
-
-def publish_price(deployment: Deployment) -> None:
-    """One unit of the meter calls costs 0.01 USD."""
-    deployment.emit.price(
-        meter="calls",
-        currency="USD",
-        version=1,
-        unit="call",
-        valid_from="2024-01-01T00:00Z",
-        late=True,
-        tiers=[Tier(unit_price="0.01")],
-    )
 
 
 def use(deployment: Deployment, account_id: str, event_id: str, quantity: int = 7) -> None:

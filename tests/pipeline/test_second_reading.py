@@ -4,10 +4,9 @@ import os
 
 import pytest
 
-from producers.records import Tier
 from streams import topic_admin
 from streams.topics import ALL
-from tests.pipeline.deployment import Deploy, Deployment
+from tests.pipeline.deployment import Deploy, Deployment, publish_price
 
 pytestmark = pytest.mark.kafka
 
@@ -20,15 +19,7 @@ def first(deploy: Deploy) -> Deployment:
     deployment = deploy()
     deployment.worker()
     deployment.tick("2024-09-01T00:00Z")
-    deployment.emit.price(
-        meter="calls",
-        currency="USD",
-        version=1,
-        unit="call",
-        valid_from="2024-01-01T00:00Z",
-        late=True,
-        tiers=[Tier(unit_price="0.01")],
-    )
+    publish_price(deployment)
     for number in range(10):
         deployment.emit.usage(
             account_id=f"account-{number % 5}",

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from producers.records import Tier
 from schemas.wire import Schemas
 from streams.topics import changelog
 from tests.evolution import versions
-from tests.pipeline.deployment import DEADLINE_SECONDS, Deploy, Deployment, Process
+from tests.pipeline.deployment import DEADLINE_SECONDS, Deploy, Deployment, Process, publish_price
 
 pytestmark = pytest.mark.kafka
 
@@ -50,15 +49,7 @@ class Upgraded:
         self._by_version = by_version
         self._numbers = count()
         deployment.__dict__["schemas"] = by_version[1]  # verify is of today: it reads later records too
-        deployment.emit.price(
-            meter="calls",
-            currency="USD",
-            version=1,
-            unit="call",
-            valid_from="2024-01-01T00:00Z",
-            late=True,
-            tiers=[Tier(unit_price="0.01")],
-        )
+        publish_price(deployment)
         for number in range(ACCOUNTS):  # else usage would wait for the next tick
             deployment.emit.settings(
                 account_id=f"account-{number}",

@@ -20,11 +20,10 @@ import local
 from cli.__main__ import app as cli
 from local.server import free_ports
 from producers import records
-from producers.records import Tier
 from schemas.wire import Record
 from streams import topic_admin
 from streams.settings import Settings
-from tests.pipeline.deployment import ROOT, Deploy, Deployment, Process, environment, until
+from tests.pipeline.deployment import ROOT, Deploy, Deployment, Process, environment, publish_price, until
 
 pytestmark = pytest.mark.kafka
 
@@ -60,18 +59,6 @@ def health(process: Process) -> Record:
     status, text = get(process.pages() + "/health")
     assert status == 200
     return json.loads(text)
-
-
-def publish_price(deployment: Deployment) -> None:
-    deployment.emit.price(
-        meter="calls",
-        currency="USD",
-        version=1,
-        unit="call",
-        valid_from="2024-01-01T00:00Z",
-        late=True,
-        tiers=[Tier(unit_price="0.01")],
-    )
 
 
 def open_account(deployment: Deployment, account_id: str) -> None:
