@@ -41,12 +41,8 @@ class Intake:
             return origin, Rejected(reason=Reason.NULL_VALUE, detail="the record has no value")
         if key is None:
             return origin, Rejected(reason=Reason.NULL_KEY, detail="the record has no key")
-        flaw, account_id = None, None
-        if topic.keyed_by_account:
-            account_id = self._known.get(key)
-            if account_id is None:
-                flaw = self._key_flaw(key)
-                account_id = self._known.get(key)
+        known = self._known.get(key)
+        flaw = self._key_flaw(key) if known is None and topic.keyed_by_account else None
         if value is None:
             return origin, flaw or events.profile_erased(key.decode(), origin)
         decoded: Mapping[str, Any] = {}
@@ -64,14 +60,15 @@ class Intake:
         if topic.keyed_by_account:
             if flaw is not None and flaw.reason is Reason.BAD_KEY:
                 return origin, flaw
+            account_id = known or key.decode()
             named = values[0] if values else decoded["account_id"]
-            if named != (account_id or key.decode()):
-                detail = f"the key names {key.decode()!r}, the value {named!r}"
+            if named != account_id:
+                detail = f"the key names {account_id!r}, the value {named!r}"
                 return origin, Rejected(reason=Reason.KEY_MISMATCH, detail=detail)
-        if flaw is not None:
-            return origin, flaw
-        if account_id is not None and values:
-            return origin, events.usage_of(values, account_id, origin)
+            if flaw is not None:
+                return origin, flaw
+            if values:
+                return origin, events.usage_of(values, account_id, origin)
         return origin, events.event_of(codec.name, decoded, origin)
 
     def _key_flaw(self, key: bytes) -> Rejected | None:
