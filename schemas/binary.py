@@ -114,6 +114,10 @@ class Kind:
         """Read a value; raises UndecodableError, TruncatedError or IndexError, DecimalRangeError."""
         raise NotImplementedError
 
+    def values(self, source: Reader) -> Any:
+        """Read a value in which each record is the list of its values in the order of its schema."""
+        return self.read(source)
+
 
 @final
 class Number(Kind):
@@ -287,13 +291,22 @@ class Optional(Kind):
             raise UndecodableError(f"branch {branch} of a union of 2")
         return self._kind.read(source)
 
+    def values(self, source: Reader) -> Any:
+        """Read a value as values, or that there is none."""
+        branch = source.number()
+        if branch == 0:
+            return None
+        if branch != 1:
+            raise UndecodableError(f"branch {branch} of a union of 2")
+        return self._kind.values(source)
+
 
 @final
 class Array(Kind):
     """Values of one kind."""
 
     def __init__(self, kind: Kind) -> None:
-        self._kind = kind
+        self.items = kind
 
     def write(self, value: Any, out: BytesWriter) -> None:
         """Append all values in one block."""
@@ -302,7 +315,7 @@ class Array(Kind):
         if value:
             put_number(len(value), out)
             for item in value:
-                self._kind.write(item, out)
+                self.items.write(item, out)
         out.append(0)
 
     def read(self, source: Reader) -> Any:
@@ -310,7 +323,15 @@ class Array(Kind):
         found: list[Any] = []
         while count := _block(source):
             for _ in range(count):
-                found.append(self._kind.read(source))
+                found.append(self.items.read(source))
+        return found
+
+    def values(self, source: Reader) -> Any:
+        """Read all blocks as values."""
+        found: list[Any] = []
+        while count := _block(source):
+            for _ in range(count):
+                found.append(self.items.values(source))
         return found
 
 
@@ -343,8 +364,20 @@ class Table(Kind):
 
 
 @final
+class Written:
+    """A run of a record's fields as they were written once: written again while it stands."""
+
+    def __init__(self, fields: int, data: bytes) -> None:
+        self.fields = fields
+        self.data = data
+
+
+@final
 class Fields(Kind):
-    """A record, as a dict; to be written, also as a tuple of its values in the order of the schema."""
+    """A record, as a dict; to be written, also as a tuple of its values in the order of the schema.
+
+    A tuple may hold a run of fields as Written, and so may the tuples in it.
+    """
 
     def __init__(self, name: str, defaults: Mapping[str, Any]) -> None:
         """`defaults` as Python values. The fields come after, since they may lead back to this record."""
@@ -362,10 +395,9 @@ class Fields(Kind):
         """Append a record; a field that is left out must have a default, one that is unknown is refused."""
         kinds = self._kinds
         if isinstance(value, tuple):  # where each event counts: no dict is made, and no name looked up
-            if len(value) != len(kinds):
-                raise ValueError(f"{self._name} has {len(kinds)} fields, not {len(value)}")
-            for at in range(len(kinds)):
-                kinds[at].write(value[at], out)
+            field = self._write_run(0, value, out)
+            if field != len(kinds):
+                raise ValueError(f"{self._name} has {len(kinds)} fields, not {field}")
             return
         if not isinstance(value, dict):
             raise TypeError(f"a record is a dict or a tuple, not {value!r}")
@@ -384,9 +416,35 @@ class Fields(Kind):
             unknown = sorted(set(record) - set(self.names))
             raise ValueError(f"{self._name} has no {', '.join(unknown)}")
 
+    def run(self, first: int, values: tuple[Any, ...]) -> Written:
+        """Return fields from the one numbered `first` on as Written."""
+        out = BytesWriter()
+        return Written(self._write_run(first, values, out) - first, out.getvalue())
+
+    def record_in(self, name: str) -> "Fields":
+        """Return the record that a field is, or is a list of."""
+        kind = self._kinds[self.names.index(name)]
+        found = kind.items if isinstance(kind, Array) else kind
+        assert isinstance(found, Fields), f"{name} of {self._name} is no record"
+        return found
+
+    def _write_run(self, field: int, values: tuple[Any, ...], out: BytesWriter) -> int:
+        """Append values from a field on; return the number of the field after them."""
+        kinds = self._kinds
+        for value in values:
+            if type(value) is Written:
+                out.write(value.data)
+                field += value.fields
+            elif field < len(kinds):
+                kinds[field].write(value, out)
+                field += 1
+            else:
+                raise ValueError(f"{self._name} has {len(kinds)} fields, not more")
+        return field
+
     def values(self, source: Reader) -> list[Any]:
-        """Read a record as its values in the order of the schema."""
-        return [kind.read(source) for kind in self._kinds]
+        """Read a record as its values."""
+        return [kind.values(source) for kind in self._kinds]
 
     def read(self, source: Reader) -> Any:
         """Read a record."""

@@ -66,7 +66,7 @@ class Codec:
         self.name = name
         self.schema_id = schema_id
         self.header = HEADER.pack(MAGIC, schema_id)
-        self._kind = record_kind(definition)
+        self.fields = record_kind(definition)
         self._older = None if written_as is None else Older(written_as, definition)
         self.versions: dict[bytes, Codec] = {}
         """What else is read as this record, by header: Schemas.add_version()."""
@@ -78,19 +78,19 @@ class Codec:
         """
         out = BytesWriter()
         out.write(self.header)
-        self._kind.write(record, out)
+        self.fields.write(record, out)
         return out.getvalue()
 
-    def decode_any(self, data: bytes) -> Record:
-        """Return the record of wire bytes of any version, as the one in use; raises WireError."""
+    def version_of(self, data: bytes) -> "Codec":
+        """Return the codec that reads wire bytes of any version as this record; raises WireError."""
         if data.startswith(self.header):
-            return self.decode(data)
+            return self
         other = self.versions.get(data[:HEADER_BYTES])
         if other is None:
             raise WireError(
                 "unknown_schema", f"no version of {self.name} begins with {data[:HEADER_BYTES]!r}"
             )
-        return other.decode(data)
+        return other
 
     def decode(self, data: bytes) -> Record:
         """Return the record of wire bytes whose header was already checked; raises WireError."""
@@ -99,16 +99,18 @@ class Codec:
         return cast("Record", self._read(data, as_values=False))
 
     def values(self, data: bytes) -> Sequence[Any]:
-        """Return what decode() does as values in the order of the schema: no dict is made on the hot path."""
+        """Return what decode() does with each record as a list of its values in the order of its schema.
+
+        No dict is made on the hot path.
+        """
         if self._older is not None:
-            record = self._older.decode(self.name, data)
-            return [record[name] for name in self._kind.names]
+            data = self.encode(self._older.decode(self.name, data))
         return cast("Sequence[Any]", self._read(data, as_values=True))
 
     def _read(self, data: bytes, *, as_values: bool) -> Any:
         source = Reader(data, HEADER_BYTES)
         try:
-            found = self._kind.values(source) if as_values else self._kind.read(source)
+            found = self.fields.values(source) if as_values else self.fields.read(source)
         except (TruncatedError, IndexError):
             raise WireError("truncated", f"{self.name} ends early after {len(data)} bytes") from None
         except UndecodableError as e:

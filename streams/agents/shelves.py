@@ -6,10 +6,10 @@ Every shelf reads its own uncommitted writes; seal() puts them into the batch, c
 import heapq
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from schemas.wire import Codec, Record, Schemas, WireError
-from streams.agents import events, states
+from streams.agents import accounts, events, states
 from streams.domain import shelves
 from streams.domain.account import NEVER, Account, Adjusted, LaneState, Payment, Waiting
 from streams.domain.events import Price, Profile
@@ -17,6 +17,8 @@ from streams.lanes.job import Batch, KeyedStore
 from streams.lanes.spaces import Space
 
 Value = TypeVar("Value")
+Values = tuple[Any, ...]
+"""A record's values in the order of its schema."""
 CACHED = 50_000
 """Decoded objects that a shelf keeps at most between commits, accounts apart."""
 NUMBER = struct.Struct(">Q")
@@ -31,15 +33,18 @@ class Cabinet(Generic[Value]):
         store: KeyedStore,
         codec: Codec,
         *,
-        read: Callable[[Record], Value],
-        write: Callable[[Value], Record | states.Values],
+        read: Callable[[Any], Value],
+        write: Callable[[Value], Record | Values],
+        as_values: bool = False,
         most: int = CACHED,
     ) -> None:
+        """`as_values`: `read` takes values in the order of the schema, not records."""
         self._table = table
         self._store = store
         self._codec = codec
         self._read = read
         self._write = write
+        self._as_values = as_values
         self._most = most
         self._cache: dict[bytes, Value] = {}
         self.changed: dict[bytes, Value | None] = {}
@@ -55,7 +60,7 @@ class Cabinet(Generic[Value]):
         stored = self._store.get(key)
         if stored is None:
             return None
-        value = self._cache[key] = self._read(self._codec.decode_any(stored))
+        value = self._cache[key] = self._decode(stored)
         return value
 
     def put(self, key: bytes, value: Value) -> None:
@@ -69,7 +74,7 @@ class Cabinet(Generic[Value]):
 
     def stored(self) -> Iterator[tuple[bytes, Value]]:
         """Return every committed object, decoded anew."""
-        return ((key, self._read(self._codec.decode_any(value))) for key, value in self._store.items())
+        return ((key, self._decode(value)) for key, value in self._store.items())
 
     def seal(self, batch: Batch) -> None:
         """Encode what changed into the batch."""
@@ -84,6 +89,10 @@ class Cabinet(Generic[Value]):
             for key in list(self._cache)[: len(self._cache) - self._most * 9 // 10]:
                 del self._cache[key]
 
+    def _decode(self, stored: bytes) -> Value:
+        codec = self._codec.version_of(stored)
+        return self._read(codec.values(stored) if self._as_values else codec.decode(stored))
+
 
 class AccountShelf(shelves.Accounts):
     """Accounts by id, indexed by wake_at."""
@@ -91,7 +100,13 @@ class AccountShelf(shelves.Accounts):
     def __init__(self, store: KeyedStore, codec: Codec, most: int = CACHED) -> None:
         """`most`: accounts that are kept decoded between commits."""
         self.cabinet = Cabinet(
-            "accounts", store, codec, read=states.account_of, write=states.account_record, most=most
+            "accounts",
+            store,
+            codec,
+            read=accounts.account_of,
+            write=accounts.AccountRecords(codec.fields).values,
+            as_values=True,
+            most=most,
         )
         self._wakes: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
@@ -222,7 +237,7 @@ class ProfileShelf(shelves.Profiles):
         if account_id in self._fresh:
             return self._fresh[account_id]
         stored = self._store.get(account_id.encode())
-        return None if stored is None else events.profile_of(self._codec.decode_any(stored))
+        return None if stored is None else events.profile_of(self._codec.version_of(stored).decode(stored))
 
     def put(self, account_id: str, profile: Profile) -> None:
         """Keep a profile until its record's own value stands in the store."""

@@ -1,155 +1,26 @@
-"""The rules' state to and from the records of schemas/state-*.avsc. Field by field, no rule.
-
-What an account works out from its other fields is not stored: prepare() in the rules does it again.
-"""
+"""The rules' state, accounts apart, to and from the records of schemas/state-*.avsc. No rule."""
 
 from dataclasses import asdict
 from typing import Any
 
 from streams.agents import events
 from streams.domain.account import (
-    Account,
     Adjusted,
-    Ended,
     LaneState,
-    MonthRow,
-    Part,
     Payment,
-    Pending,
-    Period,
-    RowKey,
     Taken,
-    TopUp,
     Waiting,
 )
 from streams.domain.events import (
     Adjustment,
-    AutomaticTopUp,
     Origin,
     PaymentEvent,
     Price,
-    TaxRate,
     UsageEvent,
 )
-from streams.domain.outputs import Movement, Status
-from streams.domain.periods import ZoneFrom
 from streams.domain.reasons import InvariantBroken
 
 Record = dict[str, Any]
-Values = tuple[Any, ...]
-"""A record's values in the order of its schema."""
-
-
-def account_record(a: Account) -> Values:
-    """Return an account's state in the order of its schema: a busy lane has thousands in each commit."""
-    auto = a.automatic_top_up
-    return (
-        a.wake_at,
-        a.account_id,
-        a.currency,
-        a.opened_at,
-        a.by_default,
-        [(z.month, z.zone) for z in a.zones],
-        a.first_open,
-        a.revision,
-        [(r.valid_from, r.rate) for r in a.tax_rates],
-        None if auto is None else _automatic_record(auto),
-        a.warning_level_minor,
-        a.overdraft_minor,
-        a.closed,
-        a.closed_at,
-        a.cut_at,
-        a.balance,
-        a.opening,
-        a.entries,
-        a.invoices,
-        a.credit_notes,
-        a.status,
-        a.status_since,
-        a.told_status,
-        a.mail_at,
-        [_period_record(month, period) for month, period in a.periods.items()],
-        [_row(key, row) for key, row in a.rows.items()],
-        a.rows_made,
-        _top_up_record(a.top_up),
-    )
-
-
-def _row(key: RowKey, row: MonthRow) -> Values:
-    month, meter, version, rate = key
-    return (
-        month,
-        meter,
-        version,
-        rate,
-        row.number,
-        row.quantity,
-        row.amount,
-        row.tax,
-        row.charges,
-        row.invoiced_quantity,
-        row.invoiced_amount,
-        row.invoiced_tax,
-        [(p.invoice, p.period, p.quantity, p.amount, p.tax) for p in row.parts] if row.parts else row.parts,
-    )
-
-
-def account_of(r: Record) -> Account:
-    """Return the account of a record; raises KeyError, ValueError on one that the rules never wrote."""
-    auto = r["automatic_top_up"]
-    a = Account(
-        r["wake_at"],
-        r["account_id"],
-        r["currency"],
-        r["opened_at"],
-        r["by_default"],
-        tuple([ZoneFrom(z["month"], z["zone"]) for z in r["zones"]]),
-        r["first_open"],
-    )
-    a.revision = r["revision"]
-    a.tax_rates = tuple([TaxRate(t["valid_from"], t["rate"]) for t in r["tax_rates"]])
-    a.automatic_top_up = None if auto is None else events.automatic_top_up_of(auto)
-    a.warning_level_minor = r["warning_level_minor"]
-    a.overdraft_minor = r["overdraft_minor"]
-    a.closed = r["closed"]
-    a.closed_at = r["closed_at"]
-    a.cut_at = r["cut_at"]
-    a.balance = r["balance"]
-    a.opening = r["opening"]
-    a.entries = r["entries"]
-    a.invoices = r["invoices"]
-    a.credit_notes = r["credit_notes"]
-    a.status = Status(r["status"])
-    a.status_since = r["status_since"]
-    a.told_status = Status(r["told_status"])
-    a.mail_at = r["mail_at"]
-    a.periods = {p["month"]: _period_of(p) for p in r["periods"]}
-    a.rows = {(w["month"], w["meter"], w["version"], w["rate"]): _row_of(w) for w in r["rows"]}
-    a.rows_made = r["rows_made"]
-    a.top_up = _top_up_of(r["top_up"])
-    return a
-
-
-def _period_of(r: Record) -> Period:
-    period = Period()
-    period.received = r["received"]
-    period.charges = r["charges"]
-    period.tax = r["tax"]
-    period.movements = [Movement(**m) for m in r["movements"]]
-    return period
-
-
-def _row_of(r: Record) -> MonthRow:
-    row = MonthRow(r["number"])
-    row.quantity = r["quantity"]
-    row.amount = r["amount"]
-    row.tax = r["tax"]
-    row.charges = r["charges"]
-    row.invoiced_quantity = r["invoiced_quantity"]
-    row.invoiced_amount = r["invoiced_amount"]
-    row.invoiced_tax = r["invoiced_tax"]
-    row.parts = [Part(**part) for part in r["parts"]]
-    return row
 
 
 def payment_record(p: Payment) -> Record:
@@ -275,96 +146,6 @@ def waiting_of(r: Record) -> Waiting:
     else:
         raise InvariantBroken(f"waiting event {r['number']} of {account_id} is empty")
     return Waiting(r["number"], event)
-
-
-def _automatic_record(auto: AutomaticTopUp) -> Record:
-    consent = auto.consent
-    return {
-        "enabled": auto.enabled,
-        "threshold_minor": auto.threshold_minor,
-        "amount_minor": auto.amount_minor,
-        "target_minor": auto.target_minor,
-        "monthly_limit_minor": auto.monthly_limit_minor,
-        "payment_method_ref": auto.payment_method_ref,
-        "consent": None
-        if consent is None
-        else {
-            "given_by": consent.given_by,
-            "given_at": consent.given_at,
-            "text_version": consent.text_version,
-        },
-        "resumes": auto.resumes,
-    }
-
-
-def _period_record(month: int, p: Period) -> Values:
-    return (
-        month,
-        p.received,
-        p.charges,
-        p.tax,
-        [(m.kind, m.reference, m.amount, m.occurred_at, m.reason) for m in p.movements],
-    )
-
-
-def _top_up_record(t: TopUp) -> Values:
-    return (
-        t.episode,
-        t.attempt,
-        t.episode_open,
-        None if t.pending is None else _pending_record(t.pending),
-        t.made_at,
-        t.retry_at,
-        t.paused,
-        t.method,
-        t.resumes,
-        [(method, count) for method, count in t.declines.items()],
-        t.month,
-        t.taken_minor,
-        [(e.command_id, e.amount_minor) for e in t.ended],
-        t.told_month,
-        t.told_limit,
-        t.decision,
-    )
-
-
-def _pending_record(p: Pending) -> Values:
-    return (
-        p.command_id,
-        p.episode,
-        p.attempt,
-        p.amount_minor,
-        p.currency,
-        p.payment_method_ref,
-        p.consent,
-        p.made_at,
-        p.expires_at,
-        p.sent_at,
-        p.action_at,
-        p.cancel_at,
-        p.cancel_is_decline,
-    )
-
-
-def _top_up_of(r: Record) -> TopUp:
-    t = TopUp()
-    t.episode = r["episode"]
-    t.attempt = r["attempt"]
-    t.episode_open = r["episode_open"]
-    t.pending = None if r["pending"] is None else Pending(**r["pending"])
-    t.made_at = r["made_at"]
-    t.retry_at = r["retry_at"]
-    t.paused = r["paused"]
-    t.method = r["method"]
-    t.resumes = r["resumes"]
-    t.declines = {d["method"]: d["count"] for d in r["declines"]}
-    t.month = r["month"]
-    t.taken_minor = r["taken_minor"]
-    t.ended = [Ended(**e) for e in r["ended"]]
-    t.told_month = r["told_month"]
-    t.told_limit = r["told_limit"]
-    t.decision = r["decision"]
-    return t
 
 
 def _payment_event_record(e: PaymentEvent) -> Record:

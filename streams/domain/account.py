@@ -1,12 +1,12 @@
 """What a lane remembers of one account and of its payments: plain state, one owner, changed in place.
 
-Owns the shape only. Balances change in ledger.py alone. Underscored fields are worked out from the
-others when an account is first touched (prepare() in standing.py) and are not stored. What is read again
+Owns the shape only. Balances change in ledger.py alone. Fields that are not compared are worked out from
+the others when an account is first touched (prepare() in standing.py) and are not stored. What is read again
 at each miss of the cache has an __init__ of its own: a dataclass's stays interpreted where this is compiled.
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streams.domain.events import AccountEvent, AutomaticTopUp, TaxRate
 from streams.domain.outputs import Movement, Status
@@ -58,6 +58,9 @@ class MonthRow:
     parts: list[Part]
     """The invoices that carried it, in order; they add up to what was invoiced."""
 
+    written: Any = field(compare=False, repr=False)
+    """What the store keeps here of its name, once written."""
+
     def __init__(self, number: int) -> None:
         self.number = number
         self.quantity = 0
@@ -68,6 +71,7 @@ class MonthRow:
         self.invoiced_amount = 0
         self.invoiced_tax = 0
         self.parts = []
+        self.written = None
 
 
 @dataclass(slots=True, init=False)
@@ -222,6 +226,8 @@ class Account:
     calm_from: int = field(compare=False, repr=False)
     """While calm_from <= balance < calm_until neither status nor top-up can change by a charge."""
     calm_until: int = field(compare=False, repr=False)
+    written: Any = field(compare=False, repr=False)
+    """What the store keeps here of all that a charge leaves as it is; None: it changed since (settle())."""
 
     def __init__(  # noqa: PLR0917
         self,
@@ -268,6 +274,7 @@ class Account:
         self.due_at = NO_TIME + 1
         self.calm_from = 0
         self.calm_until = 0
+        self.written = None
 
 
 @dataclass(slots=True)

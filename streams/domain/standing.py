@@ -63,6 +63,7 @@ def settle(desk: Desk, account: Account) -> None:
         wake_at = min(wake_at, account.calendar.end(min(account.periods)) + desk.policy.grace_ms)
     account.wake_at = wake_at
     account.due_at = min(wake_at, account.closes_at)
+    account.written = None
     desk.keep(account)
 
 

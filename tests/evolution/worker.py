@@ -4,12 +4,13 @@ What later code would write into a new field it writes too, so that a value is t
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from schemas import binary, wire
 from streams import app
-from streams.agents import events, states
+from streams.agents import accounts, events
 from streams.domain.account import Account
 from streams.settings import read
 
@@ -20,7 +21,8 @@ def write_later_fields() -> None:
 
     def filled(self: binary.Fields, value: Any, out: list[bytes]) -> None:
         if isinstance(value, tuple):
-            value += tuple(self._defaults[name] for name in self.names[len(value) :])
+            given = sum(item.fields if isinstance(item, binary.Written) else 1 for item in value)
+            value += tuple(self._defaults[name] for name in self.names[given:])
         write(self, value, out)
 
     binary.Fields.write = filled  # type: ignore[method-assign]
@@ -32,16 +34,28 @@ def read_later_usage() -> None:
     events.usage_of = lambda values, *more: usage_of(values[:6], *more)
 
 
+def read_later_accounts() -> None:
+    """Pass over the new fields of accounts' state, in the records within it too."""
+    account_of, fields = accounts.account_of, wire.fixed().codec("state-account").fields
+    new = {"periods": 5, "rows": 13}
+
+    def known(values: Sequence[Any]) -> Account:
+        inner = {fields.names.index(name): count for name, count in new.items()}
+        return account_of(
+            [
+                [item[: inner[at]] for item in value] if at in inner else value
+                for at, value in enumerate(values[: fields.names.index("top_up") + 1])
+            ]
+        )
+
+    accounts.account_of = known
+
+
 def write_notes(version: str) -> None:
     """Write into each account's state which version did."""
-    account_record = states.account_record
+    values = accounts.AccountRecords.values
     note = f"version {version} of {read().worker_name}"
-
-    def with_note(account: Account) -> Any:
-        record: Any = account_record(account)
-        return (*record, note) if isinstance(record, tuple) else {**record, "note": note}
-
-    states.account_record = with_note
+    accounts.AccountRecords.values = lambda self, account: (*values(self, account), note)  # type: ignore[method-assign]
 
 
 def main(folder: str, version: str) -> int:
@@ -50,6 +64,7 @@ def main(folder: str, version: str) -> int:
     if int(version) > 1:
         write_later_fields()
         read_later_usage()
+        read_later_accounts()
         write_notes(version)
     return app.run()
 

@@ -29,7 +29,7 @@ def trailing_bytes_are_taken(patch: Patch) -> None:
         except wire.WireError as e:
             if e.reason != "trailing_bytes":
                 raise
-            record: wire.Record = self._kind.read(Reader(data, wire.HEADER_BYTES))
+            record: wire.Record = self.fields.read(Reader(data, wire.HEADER_BYTES))
             return record
 
     patch.setattr(wire.Codec, "decode", lenient)

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from streams.agents import states
+from schemas import wire
+from streams.agents import accounts, states
+from streams.domain.account import Account
 from streams.domain.book import Book, Policy
 from streams.domain.events import Event, PaymentEvent, PaymentKind, Tick
 from streams.domain.outcomes import Outcome
@@ -24,6 +26,8 @@ from tests.unit.domain.build import (
 )
 
 POLICY: Policy = policy(manual_clock=False)
+_ACCOUNT = wire.fixed().codec("state-account")
+_ACCOUNTS = accounts.AccountRecords(_ACCOUNT.fields)
 
 
 @dataclass(slots=True)
@@ -111,7 +115,7 @@ class Play:
         assert isinstance(shelves.seen, SeenDict)
         lane = shelves.lane.get()
         return {
-            "accounts": {k: states.account_record(v) for k, v in shelves.accounts.rows.items()},
+            "accounts": {k: _account(v) for k, v in shelves.accounts.rows.items()},
             "payments": {k: states.payment_record(v) for k, v in shelves.payments.rows.items()},
             "adjustments": {k: states.adjusted_record(v) for k, v in shelves.adjustments.rows.items()},
             "waiting": {k: states.waiting_record(v) for k, v in shelves.waiting.rows.items()},
@@ -150,3 +154,11 @@ def played(events: Iterable[Event]) -> Play:
     play = Play()
     play.send_all(events)
     return play
+
+
+def _account(account: Account) -> Any:
+    """Return an account's state; what was written of it before must be what would be written now."""
+    stored = _ACCOUNT.encode(_ACCOUNTS.values(account))
+    account.written = None
+    assert _ACCOUNT.encode(_ACCOUNTS.values(account)) == stored, account
+    return _ACCOUNT.decode(stored)

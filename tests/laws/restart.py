@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from schemas import wire
-from streams.agents import states
+from streams.agents import accounts, states
 from streams.domain.shelves import Shelves
 from tests.unit.domain.build import (
     AccountDict,
@@ -20,6 +20,7 @@ from tests.unit.domain.build import (
 
 _SCHEMAS = wire.fixed()
 _ACCOUNT = _SCHEMAS.codec("state-account")
+_ACCOUNTS = accounts.AccountRecords(_ACCOUNT.fields)
 _PAYMENT = _SCHEMAS.codec("state-payment")
 _ADJUSTED = _SCHEMAS.codec("state-adjustment")
 _LANE = _SCHEMAS.codec("state-lane")
@@ -39,7 +40,7 @@ def restarted(old: Shelves) -> Shelves:
     assert isinstance(old.waiting, WaitingDict)
     assert isinstance(old.seen, SeenDict)
     for account in old.accounts.rows.values():
-        new.accounts.put(_again(_ACCOUNT, states.account_record, states.account_of, account))
+        new.accounts.put(accounts.account_of(_ACCOUNT.values(_ACCOUNT.encode(_ACCOUNTS.values(account)))))
     for payment in old.payments.rows.values():
         new.payments.put(_again(_PAYMENT, states.payment_record, states.payment_of, payment))
     for adjusted in old.adjustments.rows.values():

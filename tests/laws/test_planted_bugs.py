@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from streams.agents import states
+from streams.agents import accounts
 from streams.domain import invoice, ledger, money, payments, pricing, reversals, topup, usage
 from streams.domain.account import NEVER
 from streams.domain.outcomes import Outcome
@@ -110,7 +110,13 @@ def hear_again(patch: pytest.MonkeyPatch) -> None:
 
 def lose_a_field(patch: pytest.MonkeyPatch) -> None:
     """A restart forgets that a mail is due."""
-    plant(patch, states, "account_of", lambda right, record: right({**record, "mail_at": NEVER}))
+
+    def account_of(right: Any, values: Any) -> Any:
+        account = right(values)
+        account.mail_at = NEVER
+        return account
+
+    plant(patch, accounts, "account_of", account_of)
 
 
 def refuse_usage_before_its_settings(patch: pytest.MonkeyPatch) -> None:

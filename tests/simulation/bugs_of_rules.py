@@ -218,6 +218,17 @@ def a_status_is_as_it_was_before_the_charge(patch: pytest.MonkeyPatch) -> None:
     wrap(patch, standing, "_set_calm", calm)
 
 
+def a_settled_account_is_written_as_before(patch: pytest.MonkeyPatch) -> None:
+    """What was written of an account's terms and standing once is written again after they changed."""
+
+    def settle(right: Any, desk: Any, account: Any) -> None:
+        written = account.written
+        right(desk, account)
+        account.written = written
+
+    wrap(patch, standing, "settle", settle)
+
+
 def the_opening_is_lost(patch: pytest.MonkeyPatch) -> None:
     """An invoice does not begin where the one before ended."""
 
@@ -260,6 +271,7 @@ BUGS = (
     waiting_usage_meets_the_next_month,
     a_tick_settles_what_came_after_it,
     a_status_is_as_it_was_before_the_charge,
+    a_settled_account_is_written_as_before,
     the_opening_is_lost,
     a_command_passes_what_it_may_take,
 )

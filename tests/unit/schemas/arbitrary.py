@@ -1,4 +1,4 @@
-"""Hypothesis strategies: any record that a schema allows."""
+"""Hypothesis strategies: any record that a schema allows; and a record as its values."""
 
 from typing import Any
 
@@ -48,3 +48,23 @@ def _values(node: Any, named: dict[str, st.SearchStrategy[Any]]) -> st.SearchStr
             )
             return named[node["name"]]
     return _values(node["type"], named)
+
+
+def as_values(value: Any, node: Any, kind: type[list[Any]] | type[tuple[Any, ...]] = list) -> Any:
+    """Return a value with each record in it as its values in the order of the schema."""
+    return _as_values(value, node, kind, {})
+
+
+def _as_values(value: Any, node: Any, kind: Any, named: dict[str, Any]) -> Any:
+    if isinstance(node, str):
+        return _as_values(value, named[node], kind, named) if node in named else value
+    if isinstance(node, list):
+        return None if value is None else _as_values(value, node[1], kind, named)
+    if "name" in node:
+        named[node["name"]] = node
+    match node["type"]:
+        case "array":
+            return [_as_values(item, node["items"], kind, named) for item in value]
+        case "record":
+            return kind([_as_values(value[f["name"]], f["type"], kind, named) for f in node["fields"]])
+    return value

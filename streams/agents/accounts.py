@@ -1,0 +1,302 @@
+"""An account's state to and from the values of schemas/state-account.avsc. Field by field, no rule.
+
+A lane over many accounts writes and reads one for almost each event, so both are done without names, and
+what a charge leaves as it was is written once. What an account works out from its other fields is not
+stored: prepare() in the rules does it again.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, cast, final
+
+from schemas.binary import Fields, Written
+from streams.domain.account import Account, Ended, MonthRow, Part, Pending, Period, RowKey, TopUp
+from streams.domain.events import AutomaticTopUp, Consent, TaxRate
+from streams.domain.outputs import Movement, Status
+from streams.domain.periods import ZoneFrom
+
+Values = tuple[Any, ...]
+"""A record's values in the order of its schema."""
+
+_STATUS: Final = {status.value: status for status in Status}
+
+
+@final
+class Settled:
+    """What was written of an account but what a charge changes; it stands until the account is settled."""
+
+    def __init__(self, terms: Written, standing: Written, top_up: Written) -> None:
+        self.terms = terms
+        self.standing = standing
+        self.top_up = top_up
+
+
+@final
+class AccountRecords:
+    """From accounts to the values of their schema."""
+
+    def __init__(self, fields: Fields) -> None:
+        """`fields`: the schema's."""
+        self._fields = fields
+        self._rows = fields.record_in("rows")
+        self._terms_at = fields.names.index("account_id")
+        self._standing_at = fields.names.index("invoices")
+        self._top_up_at = fields.names.index("top_up")
+        self._carried_at = self._rows.names.index("invoiced_quantity")
+        self._uncarried = self._rows.run(self._carried_at, (0, 0, 0, []))
+
+    def values(self, a: Account) -> Values:
+        """Return an account's state; runs of fields that did not change since come as Written."""
+        settled = a.written
+        if type(settled) is not Settled:
+            settled = a.written = Settled(
+                self._fields.run(self._terms_at, _terms(a)),
+                self._fields.run(self._standing_at, _standing(a)),
+                self._fields.run(self._top_up_at, (_top_up(a.top_up),)),
+            )
+        return (
+            a.wake_at,
+            settled.terms,
+            a.balance,
+            a.opening,
+            a.entries,
+            settled.standing,
+            [_period(month, period) for month, period in a.periods.items()],
+            [self._row(key, row) for key, row in a.rows.items()],
+            a.rows_made,
+            settled.top_up,
+        )
+
+    def _row(self, key: RowKey, row: MonthRow) -> Values:
+        name = row.written
+        if type(name) is not Written:
+            month, meter, version, rate = key
+            name = row.written = self._rows.run(0, (month, meter, version, rate, row.number))
+        if row.parts or row.invoiced_quantity or row.invoiced_amount or row.invoiced_tax:
+            parts = [(p.invoice, p.period, p.quantity, p.amount, p.tax) for p in row.parts]
+            return (
+                name,
+                row.quantity,
+                row.amount,
+                row.tax,
+                row.charges,
+                row.invoiced_quantity,
+                row.invoiced_amount,
+                row.invoiced_tax,
+                parts,
+            )
+        return (name, row.quantity, row.amount, row.tax, row.charges, self._uncarried)
+
+
+def account_of(values: Sequence[Any]) -> Account:
+    """Return the account of its values; raises KeyError on a status that the rules never wrote."""
+    (
+        wake_at,
+        account_id,
+        currency,
+        opened_at,
+        by_default,
+        zones,
+        first_open,
+        revision,
+        tax_rates,
+        automatic,
+        warning_level_minor,
+        overdraft_minor,
+        closed,
+        closed_at,
+        cut_at,
+        balance,
+        opening,
+        entries,
+        invoices,
+        credit_notes,
+        status,
+        status_since,
+        told_status,
+        mail_at,
+        periods,
+        rows,
+        rows_made,
+        top_up,
+    ) = values
+    a = Account(
+        wake_at,
+        account_id,
+        currency,
+        opened_at,
+        by_default,
+        tuple([ZoneFrom(month, zone) for month, zone in zones]),
+        first_open,
+    )
+    a.revision = revision
+    a.tax_rates = tuple([TaxRate(valid_from, rate) for valid_from, rate in tax_rates])
+    a.automatic_top_up = None if automatic is None else _automatic_of(automatic)
+    a.warning_level_minor = warning_level_minor
+    a.overdraft_minor = overdraft_minor
+    a.closed = closed
+    a.closed_at = closed_at
+    a.cut_at = cut_at
+    a.balance = balance
+    a.opening = opening
+    a.entries = entries
+    a.invoices = invoices
+    a.credit_notes = credit_notes
+    a.status = _STATUS[status]
+    a.status_since = status_since
+    a.told_status = _STATUS[told_status]
+    a.mail_at = mail_at
+    for period in periods:
+        a.periods[period[0]] = _period_of(period)
+    for row in rows:
+        a.rows[row[0], row[1], row[2], row[3]] = _row_of(row)
+    a.rows_made = rows_made
+    _fill_top_up(a.top_up, top_up)
+    return a
+
+
+def _terms(a: Account) -> Values:
+    auto = a.automatic_top_up
+    return (
+        a.account_id,
+        a.currency,
+        a.opened_at,
+        a.by_default,
+        [(z.month, z.zone) for z in a.zones],
+        a.first_open,
+        a.revision,
+        [(r.valid_from, r.rate) for r in a.tax_rates],
+        None if auto is None else _automatic(auto),
+        a.warning_level_minor,
+        a.overdraft_minor,
+        a.closed,
+        a.closed_at,
+        a.cut_at,
+    )
+
+
+def _standing(a: Account) -> Values:
+    return (a.invoices, a.credit_notes, a.status, a.status_since, a.told_status, a.mail_at)
+
+
+def _automatic(auto: AutomaticTopUp) -> Values:
+    consent = auto.consent
+    return (
+        auto.enabled,
+        auto.threshold_minor,
+        auto.amount_minor,
+        auto.target_minor,
+        auto.monthly_limit_minor,
+        auto.payment_method_ref,
+        None if consent is None else (consent.given_by, consent.given_at, consent.text_version),
+        auto.resumes,
+    )
+
+
+def _automatic_of(values: Sequence[Any]) -> AutomaticTopUp:
+    enabled, threshold, amount, target, limit, method, consent, resumes = values
+    return AutomaticTopUp(
+        enabled=enabled,
+        threshold_minor=threshold,
+        amount_minor=amount,
+        target_minor=target,
+        monthly_limit_minor=limit,
+        payment_method_ref=method,
+        consent=None
+        if consent is None
+        else Consent(given_by=consent[0], given_at=consent[1], text_version=consent[2]),
+        resumes=resumes,
+    )
+
+
+def _period(month: int, p: Period) -> Values:
+    movements = [(m.kind, m.reference, m.amount, m.occurred_at, m.reason) for m in p.movements]
+    return (month, p.received, p.charges, p.tax, movements)
+
+
+def _period_of(values: Sequence[Any]) -> Period:
+    period = Period()
+    _, period.received, period.charges, period.tax, movements = values
+    for kind, reference, amount, occurred_at, reason in movements:
+        period.movements.append(Movement(kind, reference, amount, occurred_at, reason))
+    return period
+
+
+def _row_of(values: Sequence[Any]) -> MonthRow:
+    row = MonthRow(values[4])
+    row.quantity = values[5]
+    row.amount = values[6]
+    row.tax = values[7]
+    row.charges = values[8]
+    row.invoiced_quantity = values[9]
+    row.invoiced_amount = values[10]
+    row.invoiced_tax = values[11]
+    for invoice, period, quantity, amount, tax in values[12]:
+        row.parts.append(Part(invoice, period, quantity, amount, tax))
+    return row
+
+
+def _top_up(t: TopUp) -> Values:
+    return (
+        t.episode,
+        t.attempt,
+        t.episode_open,
+        None if t.pending is None else _pending(t.pending),
+        t.made_at,
+        t.retry_at,
+        t.paused,
+        t.method,
+        t.resumes,
+        [(method, count) for method, count in t.declines.items()],
+        t.month,
+        t.taken_minor,
+        [(e.command_id, e.amount_minor) for e in t.ended],
+        t.told_month,
+        t.told_limit,
+        t.decision,
+    )
+
+
+def _pending(p: Pending) -> Values:
+    return (
+        p.command_id,
+        p.episode,
+        p.attempt,
+        p.amount_minor,
+        p.currency,
+        p.payment_method_ref,
+        p.consent,
+        p.made_at,
+        p.expires_at,
+        p.sent_at,
+        p.action_at,
+        p.cancel_at,
+        p.cancel_is_decline,
+    )
+
+
+def _fill_top_up(t: TopUp, values: Sequence[Any]) -> None:
+    pending: Any
+    (
+        t.episode,
+        t.attempt,
+        t.episode_open,
+        pending,
+        t.made_at,
+        t.retry_at,
+        t.paused,
+        t.method,
+        t.resumes,
+        declines,
+        t.month,
+        t.taken_minor,
+        ended,
+        t.told_month,
+        t.told_limit,
+        t.decision,
+    ) = values
+    if pending is not None:
+        t.pending = Pending(*cast("list[Any]", pending))
+    for method, count in declines:
+        t.declines[method] = count
+    for command_id, amount_minor in ended:
+        t.ended.append(Ended(command_id, amount_minor))
