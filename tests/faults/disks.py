@@ -21,6 +21,10 @@ class Disk:
         shutil.rmtree(self._copy, ignore_errors=True)
         shutil.copytree(self.path, self._copy)
 
+    def has_files_for(self, how: str) -> bool:
+        """Tell whether each store has the files that a way breaks: one just made has no tables yet."""
+        return all(list(store.glob(FILES.get(how, "*"))) for store in self.stores())
+
     def injure(self, how: str) -> None:
         """Break all stores in one of the WAYS; fails where there is nothing to break."""
         assert self.stores(), f"{self.path} has no store"
@@ -32,6 +36,9 @@ class Disk:
             WAYS[how](store)
 
 
+TABLES = "*.sst"
+
+
 def delete(store: Path) -> None:
     """Remove the store."""
     shutil.rmtree(store)
@@ -39,7 +46,7 @@ def delete(store: Path) -> None:
 
 def break_tables(store: Path) -> None:
     """Overwrite the middle of each table file: the store opens, and some of it cannot be read."""
-    for file in _some(store, "*.sst"):
+    for file in _some(store, TABLES):
         content = bytearray(file.read_bytes())
         middle = len(content) // 2
         content[middle : middle + 64] = bytes(64 * [0xAA])
@@ -48,7 +55,7 @@ def break_tables(store: Path) -> None:
 
 def delete_a_table(store: Path) -> None:
     """Remove a table file."""
-    _some(store, "*.sst")[0].unlink()
+    _some(store, TABLES)[0].unlink()
 
 
 def break_the_manifest(store: Path) -> None:
@@ -80,5 +87,6 @@ WAYS: Mapping[str, Callable[[Path], None]] = {
     "manifest broken": break_the_manifest,
     "log cut": cut_the_log,
 }
-BROKEN_FILES = ("table files broken", "a table file deleted", "manifest broken")
+FILES: Mapping[str, str] = {"table files broken": TABLES, "a table file deleted": TABLES}
+BROKEN_FILES = (*FILES, "manifest broken")
 """Those that no worker may go on with: it must say that it threw the stores away."""

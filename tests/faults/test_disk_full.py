@@ -1,9 +1,12 @@
 """There is no room for a worker's stores: it ends, and goes on when there is some."""
 
+import errno
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -34,15 +37,25 @@ def no_file_may_grow(disk: Disk, worker: Worker) -> Iterator[None]:
 
 @contextmanager
 def full(disk: Disk, worker: Worker) -> Iterator[None]:
-    """Fill the file system to the last byte."""
-    filler = disk.path / "filler"
-    with filler.open("wb", buffering=0) as file:
+    """Fill the file system to the last byte, and again with what a worker gives back as it ends or starts."""
+    filler, over = disk.path / "filler", threading.Event()
+
+    def fill() -> None:
+        with filler.open("wb", buffering=0) as file:
+            while not over.is_set():
+                try:
+                    file.write(bytes(4096))
+                except OSError as e:
+                    assert e.errno == errno.ENOSPC  # noqa: PT017 - the end that was wanted
+                    over.wait(0.01)
+
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        filling = beside.submit(fill)
         try:
-            while file.write(bytes(4096)):
-                pass
-        except OSError as e:
-            assert "No space" in str(e)  # noqa: PT017 - the end that was wanted
-    yield
+            yield
+        finally:
+            over.set()
+        filling.result()
     filler.unlink()
 
 

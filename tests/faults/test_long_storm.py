@@ -120,7 +120,9 @@ class LongStorm:
         stage = self._send_half(injuries.kill_in_a_transaction(first))
         first.kill()
         if self.rounds % 2:
-            injuries.break_stores(first.disk, next(self._ways))
+            injuries.break_stores(
+                first.disk, next(way for way in self._ways if first.disk.has_files_for(way))
+            )
         else:
             first.disk.keep_a_copy()
         self._replace_first()
