@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast, final
 
 from librt.strings import BytesWriter
+from mypy_extensions import mypyc_attr
 
 LIMIT: Final = 10**38
 """Decimals lie strictly between -LIMIT and LIMIT in their unit of 10^-12: decimal(38, 12)."""
@@ -33,6 +34,7 @@ class DecimalRangeError(ValueError):
     """A decimal has more than 38 digits."""
 
 
+@mypyc_attr(acyclic=True)
 @final
 class Reader:
     """Bytes and where reading stands."""
@@ -363,6 +365,7 @@ class Table(Kind):
         return found
 
 
+@mypyc_attr(acyclic=True)
 @final
 class Written:
     """A run of a record's fields as they were written once: written again while it stands."""

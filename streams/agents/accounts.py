@@ -8,6 +8,8 @@ stored: prepare() in the rules does it again.
 from collections.abc import Sequence
 from typing import Any, Final, cast, final
 
+from mypy_extensions import mypyc_attr
+
 from schemas.binary import Fields, Written
 from streams.domain.account import Account, Ended, MonthRow, Part, Pending, Period, RowKey, TopUp
 from streams.domain.events import AutomaticTopUp, Consent, TaxRate
@@ -20,6 +22,7 @@ Values = tuple[Any, ...]
 _STATUS: Final = {status.value: status for status in Status}
 
 
+@mypyc_attr(acyclic=True)
 @final
 class Settled:
     """What was written of an account but what a charge changes; it stands until the account is settled."""

@@ -8,6 +8,8 @@ at each miss of the cache has an __init__ of its own: a dataclass's stays interp
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mypy_extensions import mypyc_attr
+
 from streams.domain.events import AccountEvent, AutomaticTopUp, TaxRate
 from streams.domain.outputs import Movement, Status
 from streams.domain.periods import EVER, Calendar, Zones
@@ -27,6 +29,7 @@ RowKey = tuple[int, str, int, int | None]
 """Month of occurred_at, meter, price version, tax rate (None: untaxed)."""
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True)
 class Part:
     """What one invoice carried of a month's row, less what was credited of it since."""
@@ -39,6 +42,7 @@ class Part:
     tax: int
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class MonthRow:
     """One month of one meter at one price version and tax rate: what was counted, and what was invoiced."""
@@ -74,6 +78,7 @@ class MonthRow:
         self.written = None
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class Period:
     """A billing period that has entries and no invoice yet."""
@@ -90,6 +95,7 @@ class Period:
         self.movements = []
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True)
 class Pending:
     """A top-up command that waits for the provider's final word."""
@@ -113,6 +119,7 @@ class Pending:
     """Asked to cancel because the customer did not act: the answer cancelled counts as a decline."""
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True)
 class Ended:
     """A command of this month that ended without money; should money come after all, it counts again."""
@@ -121,6 +128,7 @@ class Ended:
     amount_minor: int
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class TopUp:
     """Where the automatic top-up of one account stands; topup.py alone changes it."""
@@ -168,6 +176,7 @@ class TopUp:
         self.decision = "off"
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class Account:
     """Who pays."""

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
 
+from mypy_extensions import mypyc_attr
 
+
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class Origin:
     """Where an input record stood and its original bytes. Not frozen, and with its own __init__ (a
@@ -43,6 +46,7 @@ class Origin:
         self.headers = headers
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class UsageEvent:
     """Something metered happened. Made as Origin is, for its reason; nothing may change one."""
@@ -109,6 +113,7 @@ class PaymentEvent:
     origin: Origin
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(frozen=True, slots=True)
 class TaxRate:
     """A rate from a moment on; 0.19 is 190_000_000_000."""
@@ -117,6 +122,7 @@ class TaxRate:
     rate: int
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
     """The customer's permission to take payments automatically."""
@@ -126,6 +132,7 @@ class Consent:
     text_version: str
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutomaticTopUp:
     """Permission and rule for taking payments automatically; exactly one of amount and target."""

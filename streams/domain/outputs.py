@@ -6,6 +6,8 @@ Months are month indexes (periods.py), money and quantities integers of 10^-12.
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
+from mypy_extensions import mypyc_attr
+
 from streams.domain.events import Origin, PriceModel
 from streams.domain.reasons import Reason
 
@@ -28,6 +30,7 @@ class EntryKind(StrEnum):
     WRITE_OFF = "write_off"
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class LedgerEntry:
     """One booking on one balance. Neither frozen nor keyword-only, and with its own __init__ (a dataclass's
@@ -122,6 +125,7 @@ class StatusChanged:
     since: int | None
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class OpenPeriod:
     """Totals of a period that has entries and no invoice yet. Made as LedgerEntry is, for its reason."""
@@ -140,6 +144,7 @@ class OpenPeriod:
         self.tax = tax
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class AccountBalance:
     """The latest state of one account's money. Made as LedgerEntry is, for its reason."""
@@ -270,6 +275,7 @@ class TaxTotal:
     tax: int
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(frozen=True, slots=True)
 class Movement:
     """One payment, refund, dispute, return, credit, debit or credit note of a period."""

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
+from mypy_extensions import mypyc_attr
+
 EARLIEST = 0
 """First moment that the rules accept: 1970."""
 LATEST = 221_845_392_000_000
@@ -49,6 +51,7 @@ def is_zone(name: str) -> bool:
     return True
 
 
+@mypyc_attr(acyclic=True)
 @dataclass(frozen=True, slots=True)
 class ZoneFrom:
     """A time zone and the first month that it ends."""
