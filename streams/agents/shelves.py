@@ -3,15 +3,15 @@
 Every shelf reads its own uncommitted writes; seal() puts them into the batch, committed() starts anew.
 """
 
-import heapq
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from schemas.wire import Codec, Record, Schemas, WireError
 from streams.agents import accounts, events, states
+from streams.agents.wakes import Wakes
 from streams.domain import shelves
-from streams.domain.account import NEVER, Account, Adjusted, LaneState, Payment, Waiting
+from streams.domain.account import Account, Adjusted, LaneState, Payment, Waiting
 from streams.domain.events import Price, Profile
 from streams.lanes.job import Batch, KeyedStore
 from streams.lanes.spaces import Space
@@ -99,25 +99,24 @@ class AccountShelf(shelves.Accounts):
 
     def __init__(self, store: KeyedStore, codec: Codec, most: int = CACHED) -> None:
         """`most`: accounts that are kept decoded between commits."""
+        # A restart looks at every account here, so no more is read of one than its first field, wake_at.
+        wakes = Wakes((key.decode(), codec.first_number(value)) for key, value in store.items())
+
+        def read(values: Sequence[Any]) -> Account:
+            account = accounts.account_of(values)
+            wakes.know(account.account_id, account.wake_at)
+            return account
+
+        self._wakes = wakes
         self.cabinet = Cabinet(
             "accounts",
             store,
             codec,
-            read=accounts.account_of,
+            read=read,
             write=accounts.AccountRecords(codec.fields).values,
             as_values=True,
             most=most,
         )
-        self._wakes: dict[str, int] = {}
-        self._heap: list[tuple[int, str]] = []
-        # A restart looks at every account here, so no more is read of one than its first field, wake_at.
-        for key, value in store.items():
-            wake_at = codec.first_number(value)
-            if wake_at < NEVER:
-                account_id = key.decode()
-                self._wakes[account_id] = wake_at
-                self._heap.append((wake_at, account_id))
-        heapq.heapify(self._heap)
 
     def get(self, account_id: str) -> Account | None:
         """Return the live account."""
@@ -127,27 +126,11 @@ class AccountShelf(shelves.Accounts):
         """Keep a changed account and its wake_at."""
         account_id = account.account_id
         self.cabinet.put(account_id.encode(), account)
-        if self._wakes.get(account_id, NEVER) != account.wake_at:
-            self._index(account_id, account.wake_at)
+        self._wakes.set(account_id, account.wake_at)
 
     def due(self, time: int, limit: int) -> Sequence[str]:
         """Return account ids whose wake_at <= time, earliest first."""
-        heap, wakes = self._heap, self._wakes
-        found: list[tuple[int, str]] = []
-        while heap and heap[0][0] <= time and len(found) < limit:
-            wake_at, account_id = heapq.heappop(heap)
-            if wakes.get(account_id) == wake_at and (not found or found[-1] != (wake_at, account_id)):
-                found.append((wake_at, account_id))
-        for entry in found:  # they stay due until put() says otherwise
-            heapq.heappush(heap, entry)
-        return [account_id for _, account_id in found]
-
-    def _index(self, account_id: str, wake_at: int) -> None:
-        if wake_at >= NEVER:
-            self._wakes.pop(account_id, None)
-        else:
-            self._wakes[account_id] = wake_at
-            heapq.heappush(self._heap, (wake_at, account_id))
+        return self._wakes.due(time, limit)
 
 
 class PaymentShelf(shelves.Payments):

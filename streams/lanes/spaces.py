@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import IO, Protocol
 
 import structlog
-from rocksdict import AccessType, BlockBasedOptions, Options, Rdict, WriteBatch
+from rocksdict import AccessType, BlockBasedOptions, Options, Rdict, ReadOptions, WriteBatch
 
 STALE_SECONDS = 12 * 3600
 """A store that was away this long is not believed: deletions may have left its topic by compaction
 (delete.retention.ms, a day by default)."""
+READAHEAD_BYTES = 2 * 1024 * 1024
 META = b"\x00"
 """Key of what a RocksDB store knows about itself; tables' keys start with 1, 2, ..."""
 
@@ -153,7 +154,7 @@ class RocksSpace:
             if value is not None and key.startswith(start):
                 yield key[cut:], value
         last = start
-        for stored, content in self._database.items(from_key=start):
+        for stored, content in self._database.items(from_key=start, read_opt=_once_through()):
             assert isinstance(stored, bytes), "a raw database holds bytes"
             assert isinstance(content, bytes), "a raw database holds bytes"
             if not stored.startswith(start):
@@ -289,6 +290,14 @@ def _opened(path: Path) -> Rdict:
     table.set_bloom_filter(10, block_based=False)  # most ids that are asked for were never seen
     options.set_block_based_table_factory(table)
     return Rdict(str(path), options=options, access_type=AccessType.read_write())
+
+
+def _once_through() -> ReadOptions:
+    """Return how a table is read from one end to the other: in large pieces, and past the block cache."""
+    options = ReadOptions()
+    options.fill_cache(False)  # type: ignore[call-arg]  # the stub has no argument, the library has one
+    options.set_readahead_size(READAHEAD_BYTES)
+    return options
 
 
 class Slot:
