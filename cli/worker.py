@@ -4,6 +4,7 @@ A worker that meets anything doubtful stops before it commits; this restarts it,
 What cannot work at the first start ends it at once: bad settings, no broker, missing topics.
 """
 
+import gc
 import signal
 import subprocess
 import sys
@@ -11,8 +12,6 @@ import time
 from typing import Annotated
 
 import typer
-
-from local.guard import die_with_parent
 
 CONFIG_EXIT = 2
 """The child's exit code where a restart would not help."""
@@ -35,8 +34,12 @@ def worker(
 ) -> None:
     """Run a worker: fold the lanes that the group gives it. Several share the lanes."""
     if once:
+        # All that is imported stays: to look through it again and again was a twentieth of the start.
+        gc.disable()
         from streams.app import run
 
+        gc.freeze()
+        gc.enable()
         raise typer.Exit(run(replay=replay))
     command = [sys.executable, "-m", "cli", "worker", "--once", *(["--replay"] if replay else [])]
     raise typer.Exit(_supervise(command))
@@ -44,6 +47,8 @@ def worker(
 
 def _supervise(command: list[str]) -> int:
     """Run the command again and again until it exits 0 or cannot work, or this process is told to stop."""
+    from local.guard import die_with_parent  # all of local/, which a worker itself has no use for
+
     stopping = False
     child: subprocess.Popen[bytes] | None = None
 
