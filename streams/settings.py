@@ -74,8 +74,8 @@ class Settings(BaseSettings):
     """How long a lane that is behind gathers records before it commits."""
     batch_records: int = Field(default=50_000, ge=1, le=1_000_000)
     """Most records of one commit."""
-    cached_accounts: int = Field(default=500_000, ge=1_000, le=100_000_000)
-    """Accounts that a worker of all lanes keeps decoded, about 4 KB each: others are read when used."""
+    cached_accounts: int = Field(default=1_000_000, ge=1_000, le=100_000_000)
+    """Accounts that a worker of all lanes keeps decoded, about 2 KB each: others are read when used."""
     http_port: int = Field(default=0, ge=0, le=65535)
     """/metrics and /health of a worker on loopback; 0: any free port, told in the log."""
     worker_name: str = ""

@@ -6,6 +6,7 @@ stored: prepare() in the rules does it again.
 """
 
 from collections.abc import Sequence
+from sys import intern
 from typing import Any, Final, cast, final
 
 from mypy_extensions import mypyc_attr
@@ -122,13 +123,13 @@ def account_of(values: Sequence[Any]) -> Account:
         rows_made,
         top_up,
     ) = values
-    a = Account(
+    a = Account(  # texts of which there are few are shared by all accounts that have them
         wake_at,
         account_id,
-        currency,
+        intern(currency),
         opened_at,
         by_default,
-        tuple([ZoneFrom(month, zone) for month, zone in zones]),
+        tuple([ZoneFrom(month, intern(zone)) for month, zone in zones]),
         first_open,
     )
     a.revision = revision
@@ -151,7 +152,7 @@ def account_of(values: Sequence[Any]) -> Account:
     for period in periods:
         a.periods[period[0]] = _period_of(period)
     for row in rows:
-        a.rows[row[0], row[1], row[2], row[3]] = _row_of(row)
+        a.rows[row[0], intern(row[1]), row[2], row[3]] = _row_of(row)
     a.rows_made = rows_made
     _fill_top_up(a.top_up, top_up)
     return a
@@ -206,7 +207,7 @@ def _automatic_of(values: Sequence[Any]) -> AutomaticTopUp:
         payment_method_ref=method,
         consent=None
         if consent is None
-        else Consent(given_by=consent[0], given_at=consent[1], text_version=consent[2]),
+        else Consent(given_by=consent[0], given_at=consent[1], text_version=intern(consent[2])),
         resumes=resumes,
     )
 
@@ -220,7 +221,7 @@ def _period_of(values: Sequence[Any]) -> Period:
     period = Period()
     _, period.received, period.charges, period.tax, movements = values
     for kind, reference, amount, occurred_at, reason in movements:
-        period.movements.append(Movement(kind, reference, amount, occurred_at, reason))
+        period.movements.append(Movement(intern(kind), reference, amount, occurred_at, reason))
     return period
 
 
@@ -295,8 +296,9 @@ def _fill_top_up(t: TopUp, values: Sequence[Any]) -> None:
         ended,
         t.told_month,
         t.told_limit,
-        t.decision,
+        decision,
     ) = values
+    t.decision = intern(decision)
     if pending is not None:
         t.pending = Pending(*cast("list[Any]", pending))
     for method, count in declines:
