@@ -110,11 +110,10 @@ class Book:
     def balances(self) -> list[AccountBalance]:
         """Return the latest balance of every account touched since this was last asked: once per commit."""
         desk = self._desk
-        touched = desk.earlier | {
-            account_id: (account, desk.now) for account_id, account in desk.changed.items()
-        }
+        earlier, changed, now = desk.earlier, desk.changed, desk.now
         desk.earlier, desk.changed = {}, {}
-        return [self._balance(account, as_of) for account, as_of in touched.values()]
+        before = [self._balance(*at) for account_id, at in earlier.items() if account_id not in changed]
+        return before + [self._balance(account, now) for account in changed.values()]
 
     def _balance(self, account: Account, as_of: int | None) -> AccountBalance:
         opening, periods = account.opening, []
