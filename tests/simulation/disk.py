@@ -68,8 +68,8 @@ class Database:
         """Return all keys."""
         return iter(sorted(self._store))
 
-    def items(self, from_key: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Return all from a key on, in order."""
+    def items(self, from_key: bytes = b"", read_opt: object = None) -> Iterator[tuple[bytes, bytes]]:
+        """Return all from a key on, in order; how it is read (`read_opt`) makes no difference here."""
         store = self._store
         return iter([(key, store[key]) for key in sorted(key for key in store if key >= from_key)])
 
