@@ -81,6 +81,7 @@ def short_storm(deployment: Deployment, bug: str, injuries: Sequence[Injure]) ->
     return deployment.verify()[1]
 
 
+@pytest.mark.long
 def test_a_short_storm_holds_without_a_bug(deploy: Callable[[str], Deployment]) -> None:
     deployment = deploy("right")
 
@@ -95,8 +96,8 @@ def test_a_short_storm_holds_without_a_bug(deploy: Callable[[str], Deployment]) 
     [
         ("commit_offsets_before_state", [kill], {8}),
         ("forget_ids", [unhurt], {2, 8}),
-        ("start_empty", [kill], {2, 7, 8}),
         ("fence_nobody", [freeze], {1, 2, 8}),
+        pytest.param("start_empty", [kill], {2, 7, 8}, marks=pytest.mark.long),
         pytest.param("believe_the_store", [copy_stores, old_stores], {7}, marks=pytest.mark.long),
     ],
 )
