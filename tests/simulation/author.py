@@ -413,7 +413,7 @@ class Author:
         if not self.inputs:
             return
         victim = random.choice(self.inputs)
-        if victim.value is None or victim.lane is None:
+        if not victim.value or victim.lane is None:
             return
         damaged = random.choice(
             (
