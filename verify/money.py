@@ -143,8 +143,9 @@ def retry(lane: Lane, money: Money, *, at_tick: bool) -> bool:
     else:
         reasons = book(lane, account, money)
     if reasons is None:
-        if not at_tick or _event_of(lane, money) is not None:  # that waits itself, for a later tick
-            return False
+        use = _event_of(lane, money)
+        if not at_tick or (use is not None and not lane.is_forgotten(use.occurred_at)):
+            return False  # its event waits itself, for a later tick
         reasons = ("unknown_event",)
     if reasons:
         del lane.seen_money[name_of(money)]
@@ -254,6 +255,8 @@ def _reverse(lane: Lane, account: Account, money: Money) -> tuple[str, ...] | No
     if use is None:
         return None
     if use.content != (usage["meter"], usage["quantity"], usage["occurred_at"]):
+        if lane.is_forgotten(use.occurred_at) and not lane.saw_dead(money.place, "id_conflict"):
+            return None  # the lane has forgotten that event: another of its name may come
         return ("id_conflict",)
     if not use.charged:
         return None
