@@ -286,21 +286,11 @@ class Optional(Kind):
 
     def read(self, source: Reader) -> Any:
         """Read a value or that there is none."""
-        branch = source.number()
-        if branch == 0:
-            return None
-        if branch != 1:
-            raise UndecodableError(f"branch {branch} of a union of 2")
-        return self._kind.read(source)
+        return self._kind.read(source) if _is_there(source) else None
 
     def values(self, source: Reader) -> Any:
         """Read a value as values, or that there is none."""
-        branch = source.number()
-        if branch == 0:
-            return None
-        if branch != 1:
-            raise UndecodableError(f"branch {branch} of a union of 2")
-        return self._kind.values(source)
+        return self._kind.values(source) if _is_there(source) else None
 
 
 @final
@@ -514,6 +504,14 @@ def _primitive(name: str) -> Kind:
         case "boolean":
             return Truth()
     raise ValueError(f"no kind for {name!r}")
+
+
+def _is_there(source: Reader) -> bool:
+    """Tell whether a value follows in a union of null and one other."""
+    branch = source.number()
+    if not 0 <= branch <= 1:
+        raise UndecodableError(f"branch {branch} of a union of 2")
+    return branch == 1
 
 
 def _block(source: Reader) -> int:

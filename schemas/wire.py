@@ -29,6 +29,8 @@ from schemas.binary import (
 )
 
 Record = dict[str, Any]
+Values = tuple[Any, ...]
+"""A record's values in the order of its schema."""
 Convert = Callable[[Any], Any]
 
 MAGIC = 0
@@ -71,7 +73,7 @@ class Codec:
         self.versions: dict[bytes, Codec] = {}
         """What else is read as this record, by header: Schemas.add_version()."""
 
-    def encode(self, record: Mapping[str, Any] | tuple[Any, ...]) -> bytes:
+    def encode(self, record: Mapping[str, Any] | Values) -> bytes:
         """Return the wire bytes of a record, or of its values in the order of the schema.
 
         Raises ValueError, TypeError or OverflowError on one that does not fit.

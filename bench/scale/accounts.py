@@ -7,8 +7,6 @@ from contextlib import ExitStack
 from bench.scale.deployment import Deployment, deployed, running, throughput
 from bench.scale.measure import Asked, Bench, Column, Line, Measure, line
 
-CACHED_LEAST = 10_000
-
 
 def run(bench: Bench) -> Iterator[Line]:
     """Yield a line a size and round; sizes take turns."""
@@ -16,7 +14,7 @@ def run(bench: Bench) -> Iterator[Line]:
     with ExitStack() as held:
         places: dict[int, tuple[Deployment, list[str]]] = {}
         for accounts in sizes.accounts:
-            cached = max(CACHED_LEAST, 2 * accounts)  # lanes are not all equally large
+            cached = 2 * accounts  # lanes are not all equally large
             place = held.enter_context(
                 deployed(bench, f"accounts-{accounts}", accounts, cached_accounts=cached)
             )

@@ -12,13 +12,11 @@ from typing import Any, Final, cast, final
 from mypy_extensions import mypyc_attr
 
 from schemas.binary import Fields, Written
+from schemas.wire import Values
 from streams.domain.account import Account, Ended, MonthRow, Part, Pending, Period, RowKey, TopUp
 from streams.domain.events import AutomaticTopUp, Consent, TaxRate
 from streams.domain.outputs import Movement, Status
 from streams.domain.periods import ZoneFrom
-
-Values = tuple[Any, ...]
-"""A record's values in the order of its schema."""
 
 _STATUS: Final = {status.value: status for status in Status}
 

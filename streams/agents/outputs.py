@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple, assert_never
 
+from schemas.wire import Values
 from streams import topics
 from streams.domain.outputs import (
     AccountBalance,
@@ -19,8 +20,6 @@ from streams.domain.outputs import (
 from streams.domain.periods import label
 
 Record = dict[str, Any]
-Values = tuple[Any, ...]
-"""A record's values in the order of its schema."""
 
 
 class Outgoing(NamedTuple):

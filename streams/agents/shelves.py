@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from schemas.wire import Codec, Record, Schemas, WireError
+from schemas.wire import Codec, Record, Schemas, Values, WireError
 from streams.agents import accounts, events, states
 from streams.agents.wakes import Wakes
 from streams.domain import shelves
@@ -17,8 +17,6 @@ from streams.lanes.job import Batch, KeyedStore
 from streams.lanes.spaces import Space
 
 Value = TypeVar("Value")
-Values = tuple[Any, ...]
-"""A record's values in the order of its schema."""
 CACHED = 50_000
 """Decoded objects that a shelf keeps at most between commits, accounts apart."""
 NUMBER = struct.Struct(">Q")

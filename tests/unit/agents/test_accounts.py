@@ -147,10 +147,6 @@ def test_every_value_of_an_account_is_stored_under_its_own_name(closed: bool) ->
     assert pending is not None
     account.top_up.episode_open = account.top_up.paused = pending.cancel_is_decline = closed
 
-    account.written = None
-    for row in account.rows.values():
-        row.written = None
-
     back = again(account)
 
     assert back == account
