@@ -45,11 +45,15 @@ def delete(store: Path) -> None:
 
 
 def break_tables(store: Path) -> None:
-    """Overwrite the middle of each table file: the store opens, and some of it cannot be read."""
+    """Overwrite places all over each table file: the store opens, and some of it cannot be read.
+
+    The middle alone may hold ids of usage only, which nobody reads until one of them comes again.
+    """
     for file in _some(store, TABLES):
         content = bytearray(file.read_bytes())
-        middle = len(content) // 2
-        content[middle : middle + 64] = bytes(64 * [0xAA])
+        for part in range(1, 16):
+            place = len(content) * part // 16
+            content[place : place + 64] = bytes(64 * [0xAA])
         file.write_bytes(content)
 
 
