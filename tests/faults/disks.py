@@ -23,7 +23,7 @@ class Disk:
 
     def has_files_for(self, how: str) -> bool:
         """Tell whether each store has the files that a way breaks: one just made has no tables yet."""
-        return all(list(store.glob(FILES.get(how, "*"))) for store in self.stores())
+        return how not in FILES or all(any(store.glob(FILES[how])) for store in self.stores())
 
     def injure(self, how: str) -> None:
         """Break all stores in one of the WAYS; fails where there is nothing to break."""
@@ -36,7 +36,7 @@ class Disk:
             WAYS[how](store)
 
 
-TABLES = "*.sst"
+TABLES, MANIFEST, LOG = "*.sst", "MANIFEST-*", "*.log"
 
 
 def delete(store: Path) -> None:
@@ -64,7 +64,7 @@ def delete_a_table(store: Path) -> None:
 
 def break_the_manifest(store: Path) -> None:
     """Overwrite the list of what belongs to the store."""
-    for file in _some(store, "MANIFEST-*"):
+    for file in _some(store, MANIFEST):
         content = bytearray(file.read_bytes())
         content[: len(content) // 2] = bytes(len(content) // 2)
         file.write_bytes(content)
@@ -72,7 +72,7 @@ def break_the_manifest(store: Path) -> None:
 
 def cut_the_log(store: Path) -> None:
     """Lose the end of what was written last, as a power failure does."""
-    file = max(_some(store, "*.log"), key=lambda log: log.stat().st_size)
+    file = max(_some(store, LOG), key=lambda log: log.stat().st_size)
     content = file.read_bytes()
     file.write_bytes(content[: len(content) * 2 // 3])
 
@@ -91,6 +91,12 @@ WAYS: Mapping[str, Callable[[Path], None]] = {
     "manifest broken": break_the_manifest,
     "log cut": cut_the_log,
 }
-FILES: Mapping[str, str] = {"table files broken": TABLES, "a table file deleted": TABLES}
-BROKEN_FILES = (*FILES, "manifest broken")
+BROKEN_FILES = ("table files broken", "a table file deleted", "manifest broken")
 """Those that no worker may go on with: it must say that it threw the stores away."""
+FILES: Mapping[str, str] = {
+    "table files broken": TABLES,
+    "a table file deleted": TABLES,
+    "manifest broken": MANIFEST,
+    "log cut": LOG,
+}
+"""What a way needs in each store; the others need nothing."""

@@ -6,7 +6,7 @@ counted, and fails where its moment does not come: so no run can pass because no
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -148,8 +148,9 @@ class Injuries:
         wait_until(lambda: not successor.is_dying_ordered, f"death at: {point}", poll=0.001)
         self._injured(f"kill at: {point}", self.done[-1].lanes)
 
-    def break_stores(self, disk: Disk, how: str) -> None:
-        """Break the stores of a worker that is down."""
+    def break_stores(self, disk: Disk, ways: Iterable[str]) -> None:
+        """Break the stores of a worker that is down, in the first of the ways that finds its files there."""
+        how = next(way for way in ways if disk.has_files_for(way))
         disk.injure(how)
         self._injured(how, set(), Kind.STORE)
 

@@ -120,9 +120,7 @@ class LongStorm:
         stage = self._send_half(injuries.kill_in_a_transaction(first))
         first.kill()
         if self.rounds % 2:
-            injuries.break_stores(
-                first.disk, next(way for way in self._ways if first.disk.has_files_for(way))
-            )
+            injuries.break_stores(first.disk, self._ways)
         else:
             first.disk.keep_a_copy()
         self._replace_first()

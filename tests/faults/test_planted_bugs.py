@@ -65,7 +65,7 @@ def old_stores(deployment: Deployment, bug: str, stage: Stage, victim: Worker) -
     deployment.send(stage.records, stage.tick)
     deployment.settle()
     deployment.workers[-1].kill()
-    Injuries(deployment).break_stores(victim.disk, OLD_COPY)
+    Injuries(deployment).break_stores(victim.disk, [OLD_COPY])
     worker(deployment, bug, "victim")
 
 

@@ -19,7 +19,7 @@ import pytest
 from producers.simulator import Simulation
 from streams.topics import COMMANDS, INVOICES, PAYMENTS
 from tests.faults.deployment import DYING_WORKER, Deployment, Worker, assert_holds
-from tests.faults.disks import OLD_COPY, Disk
+from tests.faults.disks import BROKEN_FILES, OLD_COPY, Disk
 from tests.faults.injuries import Injuries, table
 from tests.faults.inputs import Load, Stage
 from tests.faults.outcome import Outcome, dead_values, differences, outcome
@@ -173,12 +173,12 @@ class Storm:
             case 8:
                 self.third.end()
             case 12:  # its supervisor was killed
-                self.injuries.break_stores(self.first.disk, OLD_COPY)
+                self.injuries.break_stores(self.first.disk, [OLD_COPY])
                 self.first = self._start("first", self.first.disk)
                 self.first.order_death("store open")
                 self.injuries.kill_in_the_restore(self.first, "store open")
             case 23:  # its supervisor was killed
-                self.injuries.break_stores(self.second.disk, "table files broken")
+                self.injuries.break_stores(self.second.disk, BROKEN_FILES)
                 self.second = self._start("second", self.second.disk)
             case 26:
                 self.second.end()
