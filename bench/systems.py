@@ -83,19 +83,9 @@ class Evergreen:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return the variables of a worker of a deployment."""
-    return {
-        "EVERGREEN_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
-        "EVERGREEN_TOPIC_PREFIX": settings.topic_prefix,
-        "EVERGREEN_OUTPUT_PREFIX": settings.output_prefix,
-        "EVERGREEN_LANES": str(settings.lanes),
-        "EVERGREEN_CLOCK": settings.clock,
-        "EVERGREEN_MAX_AGE_DAYS": str(settings.max_age_days),
-        "EVERGREEN_STORE": settings.store,
-        "EVERGREEN_STATE_DIR": settings.state_dir,
-        "EVERGREEN_LOG_FORMAT": "json",
-        "EVERGREEN_LOG_LEVEL": "info",
-    }
+    """Return the variables of a worker of a deployment: all settings, or some would be measured as others."""
+    said = settings.model_dump(mode="json") | {"log_format": "json", "log_level": "info"}
+    return {f"EVERGREEN_{name.upper()}": str(value) for name, value in said.items()}
 
 
 def worker_python() -> str:

@@ -183,6 +183,27 @@ def test_the_cache_is_bounded_between_commits_and_never_loses_an_uncommitted_cha
     assert sum(one is other for one, other in zip(within, after, strict=True)) <= 10
 
 
+def test_going_round_a_fifth_more_objects_than_the_bound_still_finds_half_of_them_in_the_cache(
+    store: KeyedStore,
+) -> None:
+    cabinet = notes(store, most=100)
+    for number in range(120):
+        cabinet.put(b"%d" % number, Note(str(number)))
+    commit(cabinet, store)
+
+    def round_by_tens() -> list[Note | None]:
+        found = []
+        for number in range(120):
+            found.append(cabinet.get(b"%d" % number))
+            if number % 10 == 0:
+                commit(cabinet, store)
+        return found
+
+    one, other = round_by_tens(), round_by_tens()
+
+    assert sum(first is second for first, second in zip(one, other, strict=True)) >= 60
+
+
 def test_everything_stored_is_found_after_a_restart(cabinet: Cabinet[Note], store: KeyedStore) -> None:
     for number in range(3):
         cabinet.put(b"%d" % number, Note(str(number)))
