@@ -29,12 +29,14 @@ from producers.records import TaxRate
 from producers.values import moment
 from schemas.wire import HEADER, MAGIC, WireError, fixed
 from streams.domain.money import ONE
+from streams.topics import INPUTS
 
+RECORDS = {topic.name: topic.records for topic in INPUTS}
 STEPS = {meter.name: int(Decimal(meter.step) * ONE) for meter in METERS}
 PER_MILLE_AGAIN = 25
 """Sent again within the stage; and as many once more later."""
 PER_MILLE_POISON = 10
-"""Events whose bytes are sent a second time, mutated until nobody can read them."""
+"""Records of any topic whose bytes are sent a second time, mutated until nobody can read them."""
 PER_MILLE_LATE = 15
 LATE_DAYS = 15
 REMEMBERED_DAYS = 25
@@ -73,6 +75,7 @@ class Load:
 
     def __init__(self, *, seed: int, accounts: int, events: int, stages: int) -> None:
         self._random = Random(seed)
+        self._apart = Random(seed + 1)  # so that poison of other topics leaves all usage as it is
         self._encoder = Encoder(fixed())
         self._accounts = accounts
         self._per_stage = events // stages
@@ -86,7 +89,7 @@ class Load:
 
     def stages(self) -> Iterator[Stage]:
         """Yield the stages, the opening first; may be asked for once."""
-        yield self._stage(0, self._opening(), START, usage=0)
+        yield self._stage(0, list(self._poisoned(self._opening())), START, usage=0)
         settled = True
         for number, (begin, tick) in enumerate(pairwise(self._ticks), 1):
             after_close = begin in CLOSES
@@ -103,7 +106,8 @@ class Load:
                 made.append(self._encoder.usage(self._record(0, begin) | {"meter": "teleports"}))
             made += self._bad(number, begin)
             self._random.shuffle(made)
-            yield self._stage(number, self._money(number, begin, tick) + made, tick, usage, settled=settled)
+            money = list(self._poisoned(self._money(number, begin, tick)))
+            yield self._stage(number, money + made, tick, usage, settled=settled)
             settled = after_close
 
     def _stage(
@@ -161,12 +165,19 @@ class Load:
                 self.again += 1
                 made.append(self._encoder.usage(self._remembered(begin)))
             if draw(1000) < PER_MILLE_POISON:
-                made.append(self._poison(self._encoder.usage(record)))
+                made.append(self._poison(self._encoder.usage(record), self._random))
         return made
 
-    def _poison(self, right: Emission) -> Emission:
-        """Return an event with some bytes changed, lost or added, so that it is none any more."""
-        draw = self._random.randrange
+    def _poisoned(self, made: Sequence[Emission]) -> Iterator[Emission]:
+        """Yield what was made, some of it a second time as poison."""
+        for right in made:
+            yield right
+            if self._apart.randrange(1000) < PER_MILLE_POISON:
+                yield self._poison(right, self._apart)
+
+    def _poison(self, right: Emission, random: Random) -> Emission:
+        """Return a record with some bytes changed, lost or added, so that its topic has no such record."""
+        draw = random.randrange
         value = bytearray(right.value or b"")
         while True:
             place = draw(len(value))
@@ -178,7 +189,7 @@ class Load:
                 case _:
                     value.insert(place, draw(256))
             try:
-                fixed().decode(bytes(value), "usage-event")
+                fixed().decode(bytes(value), *RECORDS[right.topic])
             except WireError:
                 self.poison[bytes(value)] += 1
                 return replace(right, value=bytes(value))

@@ -6,6 +6,7 @@ deployment comes to what an undisturbed one does.
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams import topic_admin
 from streams.lag import committed_offsets, lanes_group
+from streams.lanes.transport import FETCH_WAIT_MS
 from streams.topics import STATE_TABLES, USAGE, changelog
 from tests.faults.deployment import LANES, Deployment, Worker, wait_until
 from tests.faults.inputs import Load, Stage
@@ -140,6 +142,7 @@ def out_of_the_way(worker: Worker, state: str) -> Iterator[None]:
         worker.end()
     elif state == FROZEN:
         child.send(signal.SIGSTOP)
+        time.sleep(5 * FETCH_WAIT_MS / 1000)  # a fetch that it had asked for would bring what is sent now
     yield
     if state == FROZEN:
         child.send(signal.SIGCONT)
