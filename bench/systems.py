@@ -84,8 +84,7 @@ class Evergreen:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Return the variables of a worker of a deployment: all settings, or some would be measured as others."""
-    said = settings.model_dump(mode="json") | {"log_format": "json", "log_level": "info"}
-    return {f"EVERGREEN_{name.upper()}": str(value) for name, value in said.items()}
+    return settings.model_copy(update={"log_format": "json", "log_level": "info"}).variables()
 
 
 def worker_python() -> str:

@@ -153,8 +153,7 @@ def whole(
 ) -> Whole:
     """Return a run whose processes and connections end with `held`; nothing is sent yet."""
     emitter = held.enter_context(Emitter(settings, ticker="simulator"))
-    environment = {
-        **{f"EVERGREEN_{name.upper()}": str(value) for name, value in settings.model_dump().items()},
+    environment = settings.variables() | {
         "EVERGREEN_SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
         "EVERGREEN_GATHER_SECONDS": str(GATHER_SECONDS),
     }

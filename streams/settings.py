@@ -93,6 +93,10 @@ class Settings(BaseSettings):
         """False where another deployment's inputs are read: nothing may be written into them."""
         return self.output_prefix in {"", self.topic_prefix}
 
+    def variables(self) -> dict[str, str]:
+        """Return the environment variables that give another process these settings, all of them."""
+        return {f"EVERGREEN_{name.upper()}": str(value) for name, value in self.model_dump().items()}
+
     def topic(self, name: str) -> str:
         """Return a topic's full name."""
         is_another = self.output_prefix and name not in _INPUTS

@@ -50,7 +50,7 @@ def until(condition: Callable[[], object], what: str, seconds: float = DEADLINE_
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:
     """Return this process's environment with exactly these settings of Evergreen."""
-    ours = {f"EVERGREEN_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
+    ours = settings.variables()
     rest = {name: value for name, value in os.environ.items() if not name.startswith("EVERGREEN_")}
     return rest | ours | more
 

@@ -103,6 +103,13 @@ def notes(store: KeyedStore, most: int = 100) -> Cabinet[Note]:
     )
 
 
+def filled(store: KeyedStore, *, most: int, count: int) -> Cabinet[Note]:
+    cabinet = notes(store, most)
+    for number in range(count):
+        cabinet.put(b"%d" % number, Note(str(number)))
+    return cabinet
+
+
 def test_a_cabinet_hands_out_the_live_object_before_and_after_its_commit(
     cabinet: Cabinet[Note], store: KeyedStore
 ) -> None:
@@ -171,9 +178,7 @@ def test_what_was_deleted_may_be_put_again(cabinet: Cabinet[Note], store: KeyedS
 def test_the_cache_is_bounded_between_commits_and_never_loses_an_uncommitted_change(
     store: KeyedStore,
 ) -> None:
-    cabinet = notes(store, most=10)
-    for number in range(25):
-        cabinet.put(b"%d" % number, Note(str(number)))
+    cabinet = filled(store, most=10, count=25)
     within = [cabinet.get(b"%d" % number) for number in range(25)]
     commit(cabinet, store)
 
@@ -186,9 +191,7 @@ def test_the_cache_is_bounded_between_commits_and_never_loses_an_uncommitted_cha
 def test_going_round_a_fifth_more_objects_than_the_bound_still_finds_half_of_them_in_the_cache(
     store: KeyedStore,
 ) -> None:
-    cabinet = notes(store, most=100)
-    for number in range(120):
-        cabinet.put(b"%d" % number, Note(str(number)))
+    cabinet = filled(store, most=100, count=120)
     commit(cabinet, store)
 
     def round_by_tens() -> list[Note | None]:
