@@ -37,6 +37,8 @@ from streams.ticker import tick_for_ever
 CONFIG_EXIT = 2
 """Exit code where a restart would not help."""
 MINUTE_MS = 60_000
+HEARTBEAT_SECONDS = 1.0
+"""By a heartbeat's answer a worker hears that the lanes are to be shared anew; all wait for the last one."""
 WATCH_SECONDS = 10.0
 """Between two looks at whether the topics are still those of the start."""
 DAY_MS = 86_400_000
@@ -56,8 +58,13 @@ IS_COMPILED = not book.__file__.endswith(".py")
 log = structlog.get_logger()
 
 
-def run(*, replay: bool = False) -> int:
-    """Run one worker until SIGTERM, one of a replay also until that is over; returns its exit code."""
+def run(instance: str = "", *, replay: bool = False) -> int:
+    """Run one worker until SIGTERM, one of a replay also until that is over; returns its exit code.
+
+    `instance` names the one process of several, one after the other, that runs now: it takes the place of the
+    last one in the consumer group, and gives it up when it ends in order. A worker with a name of its own in
+    the settings keeps its place then: what it folded waits for it until its session is over.
+    """
     try:
         settings = read()
         configure_logs(settings)
@@ -91,8 +98,9 @@ def run(*, replay: bool = False) -> int:
         make_lane=Lane if again is None else again.make_lane,
         partitions=settings.lanes,
         broker_session_timeout=settings.session_timeout_seconds,
-        broker_heartbeat_interval=settings.session_timeout_seconds / 4,
-        consumer_group_instance_id=settings.worker_name or None,
+        broker_heartbeat_interval=HEARTBEAT_SECONDS,
+        consumer_group_instance_id=settings.worker_name or instance or None,
+        leaves_group=not settings.worker_name,
     )
     job.view = View(app, name="balances", partitions=settings.lanes)
     observer.group = app.lane_group

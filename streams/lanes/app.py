@@ -24,7 +24,10 @@ class Tables(TableManager):  # type: ignore[misc]
 
 
 class LanesApp(faust.App):  # type: ignore[misc]
-    """A faust.App over lanes; `settings` go to Faust as they are."""
+    """A faust.App over lanes; `settings` go to Faust as they are.
+
+    `leaves_group`: an orderly end gives the lanes to others at once, also those of a static member.
+    """
 
     def __init__(
         self,
@@ -36,8 +39,10 @@ class LanesApp(faust.App):  # type: ignore[misc]
         partitions: int,
         open_keeper: OpenKeeper = MemoryKeeper,
         make_lane: Callable[..., Lane] = Lane,
+        leaves_group: bool = True,
         **settings: Any,
     ) -> None:
+        self.leaves_group = leaves_group
         self.lane_group = LaneGroup(
             job=job,
             cluster=cluster,

@@ -1,8 +1,8 @@
 """Faust's transport with the lanes in it: whole fetches to the agents, no commit of Faust's own.
 
 Extension points used: App._new_transport, Transport.Consumer, Transport.TransactionManager, the
-consumer's _drain_messages and its thread's _create_worker_consumer and _fetch_records. Group membership,
-co-partitioned assignment, flow control, agents and worker stay Faust's.
+consumer's _drain_messages and its thread's _create_worker_consumer, on_thread_stop and _fetch_records.
+Group membership, co-partitioned assignment, flow control, agents and worker stay Faust's.
 """
 
 import asyncio
@@ -66,6 +66,12 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
             metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
         )
+
+    async def on_thread_stop(self) -> None:
+        """Stop; aiokafka's coordinator leaves the group by its member id, and only where it is not static."""
+        if self._consumer is not None and self.app.leaves_group:
+            self._consumer._coordinator._group_instance_id = None
+        await super().on_thread_stop()
 
     async def _fetch_records(
         self,

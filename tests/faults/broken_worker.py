@@ -7,12 +7,15 @@ every one of them.
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer import sender
 
+from cli.supervisor import supervise
 from streams.agents.seen import SeenShelf
+from streams.app import run
 from streams.lanes import lane, restore, transaction
 from streams.lanes.job import Store, Table
 from streams.lanes.spaces import Keeper
@@ -116,17 +119,11 @@ BUGS: Mapping[str, Callable[[], None]] = {
 }
 
 
-def main(bug: str, *once: str) -> int:
-    """Run a worker with the bug; supervised unless `--once` follows."""
-    if once:
-        from streams.app import run
-
-        BUGS[bug]()
-        return run()
-    from cli.worker import _supervise
-
-    return _supervise([sys.executable, "-m", "tests.faults.broken_worker", bug, "--once"])
+def work(bug: str, instance: str) -> int:
+    """Run a worker with the bug."""
+    BUGS[bug]()
+    return run(instance)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(supervise(partial(work, sys.argv[1])))

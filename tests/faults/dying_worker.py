@@ -1,6 +1,6 @@
 """The shipped worker, which kills itself (SIGKILL) at a point of a commit or of a restore when told.
 
-    python -m tests.faults.dying_worker [--once]
+    python -m tests.faults.dying_worker
 
 Supervised as the shipped one. The point is named in the file EVERGREEN_TEST_DEATH; the first process that
 comes there takes the file away and dies. Only for tests: the product has no such points.
@@ -17,6 +17,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from cli.supervisor import supervise
+from streams.app import run
 from streams.lanes import restore
 from streams.lanes.spaces import MemoryKeeper, RocksKeeper
 from streams.lanes.transaction import LaneProducer
@@ -97,17 +99,11 @@ def _dying_flush(flush: Any) -> Any:
     return dying
 
 
-def main(*once: str) -> int:
-    """Run the worker; supervised unless `--once` is given."""
-    if once:
-        from streams.app import run
-
-        arm()
-        return run()
-    from cli.worker import _supervise
-
-    return _supervise([sys.executable, "-m", "tests.faults.dying_worker", "--once"])
+def work(instance: str) -> int:
+    """Run a worker that dies where it is told to."""
+    arm()
+    return run(instance)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(supervise(work))

@@ -3,7 +3,7 @@
 What inputs.py sends goes through an undisturbed deployment as well, and must come to the same: test_storm.py
 is the same in small. Kills come at random, in open transactions, and at the points of dying_worker.py.
 
-The first worker is a static member of the group: a quick restart finds its lanes. The others are not: a kill
+The first worker has a name: when all of it is started again it finds its lanes. The others have none: a kill
 or a freeze of theirs outlasts their session, and their lanes move.
 """
 

@@ -1,7 +1,6 @@
 """A worker as an operator meets it: its pages, its clock, how it refuses to start and how it ends."""
 
 import json
-import signal
 import statistics
 import subprocess
 import sys
@@ -449,37 +448,6 @@ def test_a_worker_that_cannot_work_says_why_in_one_line_and_ends(
     assert stderr.startswith("evergreen: ")
     assert said in stderr
     assert stderr.count("\n") == 1
-
-
-def test_a_supervised_worker_starts_again_after_a_kill_and_ends_with_its_supervisor(deploy: Deploy) -> None:
-    deployment = deploy()
-    supervisor = deployment.start("worker", EVERGREEN_WORKER_NAME="one")
-    publish_price(deployment)
-    open_account(deployment, "acme")
-    use(deployment, "acme", "one", datetime(2024, 9, 10, tzinfo=UTC))
-    until(lambda: supervisor.said.count("lane opened") == 2, "its lanes")
-    (child,) = children(supervisor)
-
-    child_process = local.process.ProcessId.of(child)
-    assert child_process is not None
-    child_process.send(signal.SIGKILL)
-    until(lambda: supervisor.said.count("lane opened") == 4, "its lanes again")
-    use(deployment, "acme", "two", datetime(2024, 9, 10, tzinfo=UTC))
-    deployment.settle()
-    (second,) = children(supervisor)
-    code = supervisor.stop()
-
-    assert "worker ended with -9; starting again in 0.5 s" in supervisor.said
-    assert code == 0
-    assert local.process.ProcessId.of(second) is None
-    assert len(deployment.read("ledger-entries")) == 2
-
-
-def children(process: Process) -> list[int]:
-    """Return the process ids of a process's children."""
-    assert process.id is not None
-    found = subprocess.run(["pgrep", "-P", str(process.id.pid)], capture_output=True, text=True, check=False)
-    return [int(pid) for pid in found.stdout.split()]
 
 
 def test_a_deployment_with_an_unfinished_topic_list_is_refused(deploy: Deploy) -> None:
