@@ -130,6 +130,7 @@ def account_of(values: Sequence[Any]) -> Account:
         tuple([ZoneFrom(month, intern(zone)) for month, zone in zones]),
         first_open,
     )
+    a.indexed_at = wake_at
     a.revision = revision
     a.tax_rates = tuple([TaxRate(valid_from, rate) for valid_from, rate in tax_rates])
     a.automatic_top_up = None if automatic is None else _automatic_of(automatic)

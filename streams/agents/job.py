@@ -5,7 +5,7 @@ Decides nothing: what a record means is streams.domain's to say.
 
 import struct
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from schemas.wire import Schemas
@@ -15,6 +15,7 @@ from streams.agents.input_logs import InputLogs
 from streams.agents.intake import Intake
 from streams.agents.seen import SeenShelf, SeenStore
 from streams.agents.shelves import (
+    SEALED_AT_ONCE,
     AccountShelf,
     AdjustmentShelf,
     LaneShelf,
@@ -199,15 +200,17 @@ class BillingFold:
         self._drain(batch)
         return more
 
-    def seal(self, batch: Batch) -> None:
-        """Encode the changed state, the balances and the journal entry of a batch."""
+    def seal(self, batch: Batch) -> Iterator[None]:
+        """Encode the changed state, the balances and the journal entry of a batch, in parts."""
         self._drain(batch)
-        self._balances = self._book.balances()
-        for balance in self._balances:
+        for balance in self._book.balances():
+            self._balances.append(balance)
             value = self._balance.encode(outputs.account_balance(balance))
             batch.emit(self._balances_topic, balance.account_id.encode(), value)
+            if not len(self._balances) % SEALED_AT_ONCE:
+                yield
         for cabinet in self._cabinets:
-            cabinet.seal(batch)
+            yield from cabinet.seal(batch)
         self._seen.seal(batch)
         self._journal(batch)
 
@@ -219,6 +222,7 @@ class BillingFold:
         self._profiles.committed()
         if self._job.view is not None:
             self._job.view.show({balance.account_id: balance for balance in self._balances})
+        self._balances = []
         for outcome, count in asdict(self._counts).items():
             metrics.RECORDS.labels(outcome).inc(count)
         for reason, count in self._reasons.items():

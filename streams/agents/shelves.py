@@ -19,6 +19,8 @@ from streams.lanes.spaces import Space
 Value = TypeVar("Value")
 CACHED = 50_000
 """Decoded objects that a shelf keeps at most between commits, accounts apart."""
+SEALED_AT_ONCE = 100
+"""Values that are encoded in one part."""
 NUMBER = struct.Struct(">Q")
 
 
@@ -74,11 +76,13 @@ class Cabinet(Generic[Value]):
         """Return every committed object, decoded anew."""
         return ((key, self._decode(value)) for key, value in self._store.items())
 
-    def seal(self, batch: Batch) -> None:
-        """Encode what changed into the batch."""
+    def seal(self, batch: Batch) -> Iterator[None]:
+        """Encode what changed into the batch, in parts."""
         encode, write = self._codec.encode, self._write
-        for key, value in self.changed.items():
+        for number, (key, value) in enumerate(self.changed.items(), 1):
             batch.write(self._table, key, None if value is None else encode(write(value)))
+            if not number % SEALED_AT_ONCE:
+                yield
 
     def committed(self) -> None:
         """Start the next batch; the cache keeps to its bound.
@@ -104,19 +108,12 @@ class AccountShelf(shelves.Accounts):
     def __init__(self, store: KeyedStore, codec: Codec, most: int = CACHED) -> None:
         """`most`: accounts that are kept decoded between commits."""
         # A restart looks at every account here, so no more is read of one than its first field, wake_at.
-        wakes = Wakes((key.decode(), codec.first_number(value)) for key, value in store.items())
-
-        def read(values: Sequence[Any]) -> Account:
-            account = accounts.account_of(values)
-            wakes.know(account.account_id, account.wake_at)
-            return account
-
-        self._wakes = wakes
+        self._wakes = Wakes((key.decode(), codec.first_number(value)) for key, value in store.items())
         self.cabinet = Cabinet(
             "accounts",
             store,
             codec,
-            read=read,
+            read=accounts.account_of,
             write=accounts.AccountRecords(codec.fields).values,
             as_values=True,
             most=most,
@@ -128,9 +125,11 @@ class AccountShelf(shelves.Accounts):
 
     def put(self, account: Account) -> None:
         """Keep a changed account and its wake_at."""
-        account_id = account.account_id
+        account_id, wake_at = account.account_id, account.wake_at
         self.cabinet.put(account_id.encode(), account)
-        self._wakes.set(account_id, account.wake_at)
+        if wake_at != account.indexed_at:
+            account.indexed_at = wake_at
+            self._wakes.set(account_id, wake_at)
 
     def due(self, time: int, limit: int) -> Sequence[str]:
         """Return account ids whose wake_at <= time, earliest first."""

@@ -15,7 +15,7 @@ class Wakes:
 
     def __init__(self, stored: Iterable[tuple[str, int]]) -> None:
         """Take in each stored account's id and wake_at."""
-        self._known: dict[str, int] = {}  # id -> wake_at; of others what was stored is true
+        self._known: dict[str, int] = {}  # id -> wake_at; of those not moved, what was stored is true
         self._asleep: dict[int, list[str]] = {}  # moment -> heap of ids
         for account_id, wake_at in stored:
             if wake_at < NEVER:
@@ -28,14 +28,8 @@ class Wakes:
         self._moments = list(self._asleep)  # heap of those that have accounts
         heapq.heapify(self._moments)
 
-    def know(self, account_id: str, wake_at: int) -> None:
-        """Learn what a stored account's wake_at is, so that set() can tell whether it changes."""
-        self._known[account_id] = wake_at
-
     def set(self, account_id: str, wake_at: int) -> None:
-        """Move an account to its wake_at."""
-        if self._known.get(account_id) == wake_at:
-            return
+        """Move an account to its new wake_at."""
         self._known[account_id] = wake_at
         if wake_at < NEVER:
             self._add(account_id, wake_at)

@@ -235,6 +235,8 @@ class Account:
     calm_from: int = field(compare=False, repr=False)
     """While calm_from <= balance < calm_until neither status nor top-up can change by a charge."""
     calm_until: int = field(compare=False, repr=False)
+    indexed_at: int = field(compare=False, repr=False)
+    """wake_at as the store's index has it; before any: not at all."""
     written: Any = field(compare=False, repr=False)
     """What the store keeps here of all that a charge leaves as it is; None: it changed since (settle())."""
 
@@ -283,6 +285,7 @@ class Account:
         self.due_at = NO_TIME + 1
         self.calm_from = 0
         self.calm_until = 0
+        self.indexed_at = NO_TIME - 1
         self.written = None
 
 

@@ -4,6 +4,7 @@ Events come in through apply(), time through apply(Tick) and work(); what the ru
 to `outputs`. No clock, no I/O, no randomness: state and outputs are a function of the inputs.
 """
 
+from collections.abc import Iterator
 from typing import assert_never
 
 from streams.domain import adjustments, closing, payments, pricing, settings, standing, usage, waiting
@@ -107,13 +108,24 @@ class Book:
                 raise InvariantBroken(f"account {account_id} was woken and is still due")
         return bool(desk.accounts.due(desk.time, 1))
 
-    def balances(self) -> list[AccountBalance]:
-        """Return the latest balance of every account touched since this was last asked: once per commit."""
+    def balances(self) -> Iterator[AccountBalance]:
+        """Return the latest balance of every account touched since this was last asked: once per commit.
+
+        They are made one by one, as they are taken: all of them before anything else is applied.
+        """
         desk = self._desk
-        earlier, changed, now = desk.earlier, desk.changed, desk.now
+        earlier, changed = desk.earlier, desk.changed
         desk.earlier, desk.changed = {}, {}
-        before = [self._balance(*at) for account_id, at in earlier.items() if account_id not in changed]
-        return before + [self._balance(account, now) for account in changed.values()]
+        return self._made(earlier, changed, desk.now)
+
+    def _made(
+        self, earlier: dict[str, tuple[Account, int | None]], changed: dict[str, Account], now: int | None
+    ) -> Iterator[AccountBalance]:
+        for account_id, at in earlier.items():
+            if account_id not in changed:
+                yield self._balance(*at)
+        for account in changed.values():
+            yield self._balance(account, now)
 
     def _balance(self, account: Account, as_of: int | None) -> AccountBalance:
         opening, periods = account.opening, []

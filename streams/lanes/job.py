@@ -98,8 +98,11 @@ class Fold(Protocol):
     def work(self, batch: Batch) -> bool:
         """Do a bounded part of what the last barrier left to do; True while more is left."""
 
-    def seal(self, batch: Batch) -> None:
-        """Encode what changed, once, when nothing more will be folded into this batch."""
+    def seal(self, batch: Batch) -> Iterator[None]:
+        """Encode what changed, once, when nothing more will be folded into this batch.
+
+        In parts: wherever it yields, others may have the event loop. It is complete when it ends.
+        """
 
     def committed(self, batch: Batch) -> None:
         """Learn that the batch is committed and its writes stand in the stores."""

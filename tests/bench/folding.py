@@ -93,7 +93,7 @@ class Folding:
             yield self.settings.topic(emission.topic), [Arrived(offset, emission.key, emission.value)]
 
     def _commit(self, batch: Batch) -> None:
-        self._fold.seal(batch)
+        list(self._fold.seal(batch))
         for table, values in batch.writes.items():
             for key, value in values.items():
                 self._stores[table].apply(key, value)

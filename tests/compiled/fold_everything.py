@@ -49,7 +49,7 @@ def digest(accounts: int, months: int) -> tuple[int, str]:
         fold.barrier(Arrived(step.number, b"tick", tick, step.tick), ends, batch)
         while fold.work(batch):
             pass
-        fold.seal(batch)
+        list(fold.seal(batch))
         for topic, records in sorted(batch.outputs.items()):
             for key, value in records:
                 found.update(repr((topic, key, value)).encode())

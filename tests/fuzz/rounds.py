@@ -116,7 +116,7 @@ class Lane:
     def _commit(self, batch: Batch) -> Batch:
         if not (batch.runs or batch.outputs):
             return batch
-        self._fold.seal(batch)
+        list(self._fold.seal(batch))
         for name, out in batch.outputs.items():
             for key, value in out:
                 self._write(name, key, value)

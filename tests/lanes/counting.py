@@ -6,7 +6,7 @@ a key's count. Ticks flush nothing; each writes one `tick` output with the numbe
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from streams.lanes.app import LanesApp
@@ -63,8 +63,9 @@ class Counter:
         """Leave nothing to do."""
         return False
 
-    def seal(self, batch: Batch) -> None:
+    def seal(self, batch: Batch) -> Iterator[None]:
         """Keep the total."""
+        yield
         batch.write("counts", b"", b"%d" % self.total)
 
     def committed(self, batch: Batch) -> None:

@@ -3,7 +3,8 @@
 Where engine.md's table of holes has a number for it, the docstring says so.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 
@@ -103,10 +104,10 @@ def ids_are_dropped_a_day_early(patch: pytest.MonkeyPatch) -> None:
 def a_changed_payment_is_not_written(patch: pytest.MonkeyPatch) -> None:
     """Of several payments that changed in one batch the last one is not written."""
 
-    def seal(right: Any, self: Cabinet[Any], batch: Batch) -> None:
+    def seal(right: Any, self: Cabinet[Any], batch: Batch) -> Iterator[None]:
         if self._table == "payments" and len(self.changed) > 1:
             self.changed.popitem()
-        right(self, batch)
+        return cast("Iterator[None]", right(self, batch))
 
     wrap(patch, Cabinet, "seal", seal)
 

@@ -7,7 +7,7 @@ conductor and agent queue (here: a queue with a delay), and aiokafka's clients.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -247,10 +247,10 @@ class PointedFold:
         self._process.pass_point("work:after")
         return more
 
-    def seal(self, batch: Batch) -> None:
+    def seal(self, batch: Batch) -> Iterator[None]:
         """Encode."""
         self._process.pass_point("seal:before")
-        self._fold.seal(batch)
+        yield from self._fold.seal(batch)
         self._process.pass_point("seal:after")
 
     def committed(self, batch: Batch) -> None:

@@ -71,7 +71,7 @@ def commit(fold: BillingFold, *values: bytes) -> None:
     """Fold settings, and commit the batch."""
     batch = Batch()
     fold.apply(SETTINGS.name, [Read(n, b"acme", value) for n, value in enumerate(values)], batch)
-    fold.seal(batch)
+    list(fold.seal(batch))
     fold.committed(batch)
 
 
@@ -88,7 +88,7 @@ def test_a_decision_about_a_top_up_is_counted_by_its_reason_when_it_changed(fold
 
 def journal(fold: BillingFold, batch: Batch) -> dict[str, Any]:
     """Commit a batch, and return what its journal entry tells."""
-    fold.seal(batch)
+    list(fold.seal(batch))
     fold.committed(batch)
     [(_, value)] = batch.outputs[JOURNAL.name]
     return SCHEMAS.decode(value)[1]

@@ -59,7 +59,7 @@ def prices(store: KeyedStore | None = None) -> PriceShelf:
 def commit(cabinet: Cabinet[Any], store: KeyedStore) -> dict[bytes, bytes | None]:
     """Commit as the engine does; return what was written."""
     batch = Batch()
-    cabinet.seal(batch)
+    list(cabinet.seal(batch))
     (written,) = batch.writes.values() or ({},)
     for key, value in written.items():
         store.apply(key, value)

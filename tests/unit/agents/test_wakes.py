@@ -15,18 +15,16 @@ NAMES = st.sampled_from(["a0", "a1", "a2", "a3", "a4"])
 @settings(deadline=None)
 @given(
     st.dictionaries(NAMES, MOMENTS),
-    st.lists(st.tuples(NAMES, MOMENTS, st.booleans()), max_size=30),
+    st.lists(st.tuples(NAMES, MOMENTS), max_size=30),
     st.integers(0, 7),
     st.integers(1, 6),
 )
 def test_what_is_due_is_what_a_plain_search_finds(
-    stored: dict[str, int], moves: list[tuple[str, int, bool]], time: int, limit: int
+    stored: dict[str, int], moves: list[tuple[str, int]], time: int, limit: int
 ) -> None:
     wakes, plain = Wakes(stored.items()), dict(stored)
 
-    for name, wake_at, is_read in moves:
-        if is_read and name in plain:
-            wakes.know(name, plain[name])
+    for name, wake_at in moves:
         wakes.set(name, wake_at)
         plain[name] = wake_at
         wakes.due(time, limit)  # asking changes nothing

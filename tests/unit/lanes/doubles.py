@@ -4,7 +4,7 @@ They prove our own logic. What Kafka does with it is tests/lanes' and tests/pipe
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -131,8 +131,9 @@ class Fold:
             batch.emit("out", None, b"work")
         return self.left > 0
 
-    def seal(self, batch: Batch) -> None:
+    def seal(self, batch: Batch) -> Iterator[None]:
         batch.emit("sealed", None, b"%d" % batch.records)
+        yield
 
     def committed(self, batch: Batch) -> None:
         self.committed_batches += 1

@@ -1,13 +1,15 @@
 """A lane's own logic: what it takes of what the consumer hands over, and what it commits, in which order."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from streams.lanes.lane import Fetch, Lane
+from streams.lanes.lane import STEP_RECORDS, TURN_SECONDS, Fetch, Lane
 from streams.lanes.transaction import UNFINISHED
 from tests.unit.lanes.doubles import Job, Line, World, fetch, quiet, until
 
@@ -368,6 +370,34 @@ async def test_who_holds_the_lane_finds_it_between_two_batches(world: World) -> 
         assert len(world.producer(0).commits) == 1
         lane.turning.release()
         await until(lambda: len(world.producer(0).commits) == 2)
+
+
+async def test_others_have_the_event_loop_between_the_parts_of_a_long_batch(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, turns, found = Job(), 0, list[int]()
+
+    def slow(_: Any) -> None:
+        found.append(turns)
+        time.sleep(TURN_SECONDS)
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with running(world, job, batch_records=1_000) as lane:
+        assert job.fold is not None
+        monkeypatch.setattr(job.fold, "apply", lambda topic, records, batch: slow(topic))
+        monkeypatch.setattr(job.fold, "seal", lambda batch: map(slow, range(3)))
+        task = asyncio.create_task(other())
+        lane.deliver(fetch("a", *range(5 * STEP_RECORDS)))
+        await until(lambda: job.fold is not None and job.fold.committed_batches)
+        task.cancel()
+
+    assert len(found) == 5 + 3
+    assert all(before < after for before, after in pairwise(found))
 
 
 # -- barriers
