@@ -16,9 +16,8 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from local.guard import die_with_parent
+from streams.app import CONFIG_EXIT
 
-CONFIG_EXIT = 2
-"""The work's exit code where a restart would not help."""
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
 STEADY_SECONDS = 60.0
