@@ -27,7 +27,7 @@ from streams.agents.shelves import (
 )
 from streams.domain.book import Book, Outcome, Policy
 from streams.domain.events import Event, Origin, ProfileChanged, ProfileErased, Tick, UsageEvent
-from streams.domain.outputs import AccountBalance, DeadLetter, LedgerEntry, Output, TopUpDecided
+from streams.domain.outputs import DeadLetter, LedgerEntry, Output, TopUpDecided
 from streams.domain.reasons import Rejected
 from streams.domain.shelves import Shelves
 from streams.lanes.app import View
@@ -50,6 +50,8 @@ SWEEP_ACCOUNTS = 500
 """Accounts woken in one go, between which live events are folded."""
 DRAIN_OUTPUTS = 200
 """Outputs that are encoded in one go, soon after they were made: they are still in the processor's cache."""
+SPREAD = 0.5
+"""Accounts an event from which on a batch counts as spread over many."""
 COMMITS_KEY = b"commits"
 COMMITS = struct.Struct(">Q")
 
@@ -80,7 +82,7 @@ class BillingJob:
         self.schemas = schemas
         self.worker = worker
         self.view: View | None = None
-        """The Faust table that shows committed balances."""
+        """The Faust table of committed balances: the last record of each account, as its topic has it."""
         self.inputs = [settings.topic(topic.name) for topic in INPUTS]
         self.leading = [settings.topic(topic.name) for topic in (PRICES, SETTINGS, PROFILES)]
         """A backlog of usage meets the prices and settings that were published while nobody worked."""
@@ -136,7 +138,7 @@ class BillingFold:
         self._balance = codec("account-balance")
         keyed = {name: store for name, store in stores.items() if isinstance(store, KeyedStore)}
         self._profiles = ProfileShelf(keyed[PROFILES.name], codec("account-profile"))
-        accounts = AccountShelf(
+        self._accounts = AccountShelf(
             keyed["accounts"], codec("state-account"), job.settings.cached_accounts // job.settings.lanes + 1
         )
         payments = PaymentShelf(keyed["payments"], codec("state-payment"))
@@ -145,12 +147,12 @@ class BillingFold:
         lane_state = LaneShelf(keyed["lane"], codec("state-lane"))
         waiting = WaitingShelf(keyed["waiting"], codec("state-waiting"))
         self._cabinets = [
-            shelf.cabinet for shelf in (accounts, payments, adjustments, prices, lane_state, waiting)
+            shelf.cabinet for shelf in (self._accounts, payments, adjustments, prices, lane_state, waiting)
         ]
         self._book = Book(
             job.policy,
             Shelves(
-                accounts=accounts,
+                accounts=self._accounts,
                 payments=payments,
                 adjustments=adjustments,
                 prices=prices,
@@ -171,7 +173,8 @@ class BillingFold:
         ids = {topic: job.topic_ids[topic] for topic in logs if topic in job.topic_ids}
         accepted = job.settings.accept_topics.split(",")
         self._logs = InputLogs(lane, ids, keyed["lane"].get(input_logs.KEY), accepted=accepted)
-        self._balances: list[AccountBalance] = []
+        self._balances: dict[bytes, bytes | None] = {}  # by key, of the accounts that the batch touched
+        self._is_spread = False  # few events of the last batch shared an account
 
     def apply(self, topic: str, records: Sequence[Record], batch: Batch) -> None:
         """Fold records of one input."""
@@ -183,6 +186,9 @@ class BillingFold:
             if len(said) >= DRAIN_OUTPUTS:
                 self._drain(batch)
         self._drain(batch)
+        if self._is_spread:
+            for _ in self._seal_accounts(batch):
+                pass
 
     def barrier(self, record: Record, ends: Mapping[str, int], batch: Batch) -> None:
         """Act on a tick; the journal entry tells the ends of one asking, which all ticks of a batch share."""
@@ -203,12 +209,8 @@ class BillingFold:
     def seal(self, batch: Batch) -> Iterator[None]:
         """Encode the changed state, the balances and the journal entry of a batch, in parts."""
         self._drain(batch)
-        for balance in self._book.balances():
-            self._balances.append(balance)
-            value = self._balance.encode(outputs.account_balance(balance))
-            batch.emit(self._balances_topic, balance.account_id.encode(), value)
-            if not len(self._balances) % SEALED_AT_ONCE:
-                yield
+        yield from self._seal_accounts(batch)
+        batch.emit_all(self._balances_topic, self._balances.items())
         for cabinet in self._cabinets:
             yield from cabinet.seal(batch)
         self._seen.seal(batch)
@@ -221,8 +223,9 @@ class BillingFold:
         self._seen.committed()
         self._profiles.committed()
         if self._job.view is not None:
-            self._job.view.show({balance.account_id: balance for balance in self._balances})
-        self._balances = []
+            self._job.view.show(self._balances)
+        self._is_spread = len(self._balances) > batch.records * SPREAD
+        self._balances.clear()
         for outcome, count in asdict(self._counts).items():
             metrics.RECORDS.labels(outcome).inc(count)
         for reason, count in self._reasons.items():
@@ -235,6 +238,21 @@ class BillingFold:
         self._book.settled_applied = self._book.settled_dead = 0
         self._tick = None
         self._stood = {}
+
+    def _seal_accounts(self, batch: Batch) -> Iterator[None]:
+        """Encode the balance and the state of each account touched since this was last done, in parts.
+
+        Done at the end of a batch, once for an account. Over so many accounts that few events of a batch
+        share one it is done after each part of the batch, while the part's accounts are still in the
+        processor's cache; what is touched again is encoded again, and the last one counts.
+        """
+        encode, seal = self._balance.encode, self._accounts.cabinet.seal_one
+        for number, balance in enumerate(self._book.balances(), 1):
+            key = balance.account_id.encode()
+            self._balances[key] = encode(outputs.account_balance(balance))
+            seal(key, batch)
+            if not number % SEALED_AT_ONCE:
+                yield
 
     def _take(self, origin: Origin, event: Event | Rejected, batch: Batch) -> None:
         outcome = event if isinstance(event, Rejected) else self._book.apply(event)

@@ -48,7 +48,7 @@ class Cabinet(Generic[Value]):
         self._most = most
         self._cache: dict[bytes, Value] = {}
         self.changed: dict[bytes, Value | None] = {}
-        """What the batch under way has changed; None: deleted."""
+        """What the batch under way has changed and not encoded yet; None: deleted."""
 
     def get(self, key: bytes) -> Value | None:
         """Return the live object of a key."""
@@ -75,6 +75,13 @@ class Cabinet(Generic[Value]):
     def stored(self) -> Iterator[tuple[bytes, Value]]:
         """Return every committed object, decoded anew."""
         return ((key, self._decode(value)) for key, value in self._store.items())
+
+    def seal_one(self, key: bytes, batch: Batch) -> None:
+        """Encode a changed object into the batch now; until the commit it is read from the cache."""
+        value = self.changed.get(key)
+        if value is not None:
+            batch.write(self._table, key, self._codec.encode(self._write(value)))
+            del self.changed[key]
 
     def seal(self, batch: Batch) -> Iterator[None]:
         """Encode what changed into the batch, in parts."""

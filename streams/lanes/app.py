@@ -96,7 +96,7 @@ class LanesApp(faust.App):  # type: ignore[misc]
 class View(faust.Table):  # type: ignore[misc]
     """A Faust Table that shows committed state: written after the commit, no changelog of its own."""
 
-    def show(self, values: Mapping[str, Any]) -> None:
+    def show(self, values: Mapping[bytes, Any]) -> None:
         """Set rows as they now stand."""
         self.data.update(values)
 

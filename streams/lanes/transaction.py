@@ -4,6 +4,7 @@ Opening it fences whoever wrote for the lane before (KIP-98: InitProducerId on o
 lane). aiokafka speaks the transaction requests of before KIP-447, so nothing else fences.
 """
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ REQUEST_TIMEOUT_MS = 10_000
 """How long any request may go unanswered before its connection is given up and it is sent again: a connection
 that died without a word is noticed only by this. Less than the transaction timeout, so that a batch outlives
 one; more than a broker needs to take over from a dead one."""
+NO_HEADERS: list[tuple[str, bytes]] = []
 BATCH_BYTES = 512 * 1024
 REQUEST_BYTES = 8 * 1024 * 1024
 WRITES: Mapping[str, Any] = {
@@ -109,12 +111,22 @@ class LaneProducer:
 
     @staticmethod
     def _batches(producer: AIOKafkaProducer, records: Iterable[KeyValue]) -> Iterable[Any]:
-        batch = producer.create_batch()
+        """Yield the records in aiokafka's batches, each filled through the batch's own compiled builder.
+
+        BatchBuilder.append() around it is plain Python, and half of what a record costs here.
+        """
+        at_ms = time.time_ns() // 1_000_000
+        batch, count = producer.create_batch(), 0
+        append = batch._builder.append
         for key, value in records:
-            if batch.append(timestamp=None, key=key, value=value) is None:
+            if append(count, at_ms, key, value, NO_HEADERS) is None:  # it is full
+                batch._relative_offset = count
                 yield batch
-                batch = producer.create_batch()
-                if batch.append(timestamp=None, key=key, value=value) is None:
+                batch, count = producer.create_batch(), 0
+                append = batch._builder.append
+                if append(count, at_ms, key, value, NO_HEADERS) is None:
                     raise ValueError(f"a record of {len(value or b'')} bytes fits no batch")
-        if batch.record_count():
+            count += 1
+        if count:
+            batch._relative_offset = count
             yield batch

@@ -112,6 +112,18 @@ def a_changed_payment_is_not_written(patch: pytest.MonkeyPatch) -> None:
     wrap(patch, Cabinet, "seal", seal)
 
 
+def an_account_touched_again_is_not_encoded_again(patch: pytest.MonkeyPatch) -> None:
+    """Of an account that was encoded within a batch already the first state is written."""
+
+    def seal_one(right: Any, self: Cabinet[Any], key: bytes, batch: Batch) -> None:
+        if key in batch.writes.get(self._table, {}):
+            del self.changed[key]
+        else:
+            right(self, key, batch)
+
+    wrap(patch, Cabinet, "seal_one", seal_one)
+
+
 def an_erasure_is_not_kept(patch: pytest.MonkeyPatch) -> None:
     """An erased profile is back in force once its batch is committed."""
 
@@ -146,6 +158,7 @@ BUGS = (
     waiting_events_are_forgotten_at_a_restart,
     ids_are_dropped_a_day_early,
     a_changed_payment_is_not_written,
+    an_account_touched_again_is_not_encoded_again,
     an_erasure_is_not_kept,
     the_wrong_lane_is_not_noticed,
     a_low_status_is_not_said,

@@ -47,15 +47,18 @@ def _arrive(process: Process, effect: Callable[[], Result], reply: "asyncio.Futu
     process.later(lambda: reply.done() or reply.set_result(result))
 
 
-class Batch:
-    """A record batch under construction."""
+class Builder:
+    """aiokafka's DefaultRecordBatchBuilder, as far as a lane uses it."""
 
     def __init__(self) -> None:
         self.records: list[KeyValue] = []
         self._bytes = 0
 
-    def append(self, *, timestamp: int | None, key: bytes | None, value: bytes | None) -> object | None:
+    def append(
+        self, offset: int, timestamp: int, key: bytes | None, value: bytes | None, headers: list[Any]
+    ) -> object | None:
         """Add a record; None: it does not fit any more."""
+        assert offset == len(self.records), "records of a batch are numbered from 0"
         size = len(key or b"") + len(value or b"")
         if self.records and self._bytes + size > BATCH_BYTES:
             return None
@@ -63,9 +66,22 @@ class Batch:
         self.records.append((key, value))
         return self
 
+
+class Batch:
+    """A record batch under construction: aiokafka's BatchBuilder."""
+
+    def __init__(self) -> None:
+        self._builder = Builder()
+        self._relative_offset = 0
+
+    @property
+    def records(self) -> list[KeyValue]:
+        """Return what it holds."""
+        return self._builder.records
+
     def record_count(self) -> int:
         """Return how many records it has."""
-        return len(self.records)
+        return self._relative_offset
 
 
 class Delivered:

@@ -33,6 +33,11 @@ class Read:
 
 @pytest.fixture
 def fold() -> BillingFold:
+    return opened()
+
+
+def opened() -> BillingFold:
+    """Return the fold of a lane without state."""
     settings = Settings(bootstrap_servers="none", lanes=1, clock="manual")
     stores: dict[str, Any] = {
         name: SeenStore(MemorySpace()) if name == SeenShelf.TABLE else KeyedStore(MemorySpace())
@@ -113,3 +118,34 @@ def test_ends_asked_again_within_a_batch_stop_the_lane(fold: BillingFold) -> Non
 
     with pytest.raises(AssertionError, match="asked again"):
         fold.barrier(Read(1, b"t", b"no tick"), {USAGE.name: 8}, batch)
+
+
+def test_accounts_encoded_while_a_batch_goes_on_leave_what_one_seal_at_its_end_leaves() -> None:
+    left: list[Batch] = []
+    for records_before in (1, 100):  # one account: spread where it had one record, not where it had a hundred
+        fold = opened()
+        before = Batch(records=records_before)
+        fold.apply(SETTINGS.name, [Read(0, b"acme", topped_up("acme"))], before)
+        list(fold.seal(before))
+        fold.committed(before)
+
+        batch = Batch()
+        parts = [("acme", 2), ("zeta", 1)], [("acme", 3), ("nova", 1)]
+        for offset, part in enumerate(parts):
+            read = [
+                Read(n, name.encode(), topped_up(name, revision)) for n, (name, revision) in enumerate(part)
+            ]
+            fold.apply(SETTINGS.name, read, batch)
+            assert ("accounts" in batch.writes) is (records_before == 1)
+            tick = SCHEMAS.codec("tick").encode({"time": NOW + offset * 60_000, "ticker": "t"})
+            fold.barrier(Read(offset, b"t", tick), {USAGE.name: 7}, batch)
+            while fold.work(batch):
+                pass
+        list(fold.seal(batch))
+        left.append(batch)
+
+    early, late = left
+    assert early.writes == late.writes
+    assert {topic: sorted(out) for topic, out in early.outputs.items()} == {
+        topic: sorted(out) for topic, out in late.outputs.items()
+    }
