@@ -1,7 +1,6 @@
 """Puts a worker together: settings, schemas, topics checked, lanes in a Faust app, pages, ticker."""
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -16,7 +15,7 @@ import structlog
 from iso4217 import Currency
 
 from schemas.registry import RegistryError
-from streams import lost_state, metrics, records, topic_admin
+from streams import garbage, lost_state, metrics, records, topic_admin
 from streams import replay as replays
 from streams.agents.job import BillingJob
 from streams.agents.observe import WorkerObserver
@@ -42,13 +41,6 @@ HEARTBEAT_SECONDS = 1.0
 WATCH_SECONDS = 10.0
 """Between two looks at whether the topics are still those of the start."""
 DAY_MS = 86_400_000
-
-COLLECT_AFTER = (100_000, 20, 50)
-"""Garbage collection: a batch makes hundreds of thousands of objects that end without it, and looking
-through them was a fifth of the worker's time with Python's own thresholds."""
-
-FULL = 2
-"""The last of the garbage collector's generations: all there is."""
 
 try:
     import uvloop
@@ -80,8 +72,7 @@ def run(instance: str = "", *, replay: bool = False) -> int:
     except (SettingsError, RegistryError, topic_admin.TopicsError, LagError, OSError) as e:
         print(f"evergreen: {e}", file=sys.stderr)
         return CONFIG_EXIT
-    gc.set_threshold(*COLLECT_AFTER)
-    gc.callbacks.append(_keep_survivors)
+    garbage.tune()
     client.tune()
     if uvloop is not None:
         uvloop.install()
@@ -123,20 +114,11 @@ def run(instance: str = "", *, replay: bool = False) -> int:
     if settings.clock == "auto" and settings.owns_inputs:
         _tick(app, settings, schemas)
     _watch(app, settings, ids)
+    _tidy(app)
     if again is not None:
         _end_after(app, again)
     app.run_worker()
     return 0
-
-
-def _keep_survivors(phase: str, told: Mapping[str, int]) -> None:
-    """Let the garbage collector look no more at what outlived a full collection.
-
-    That is the accounts in memory: a million of them took a second, again and again. What is frozen and
-    becomes garbage later is freed all the same unless it is a cycle, of which the lanes make none.
-    """
-    if phase == "stop" and told["generation"] == FULL:
-        gc.freeze()
 
 
 def keepers(settings: Settings, ids: Mapping[str, str]) -> OpenKeeper:
@@ -233,6 +215,15 @@ def _watch(app: LanesApp, settings: Settings, ids: Mapping[str, str]) -> None:
             if now != ids:
                 log.error("a topic was made anew", topics=sorted(t for t in ids if now[t] != ids[t]))
                 os._exit(FAULT_EXIT)
+
+
+def _tidy(app: LanesApp) -> None:
+    @app.task  # type: ignore[untyped-decorator]
+    async def tidy(_: faust.App) -> None:
+        """Collect garbage now and then, since little of it makes the collector wait long."""
+        while not app.should_stop:
+            await asyncio.sleep(garbage.YOUNG_SECONDS)
+            garbage.collect_young()
 
 
 def _end_after(app: LanesApp, again: replays.Replay) -> None:

@@ -17,7 +17,8 @@ from producers.records import AutomaticTopUp, Consent, Tier
 from schemas.wire import Codec, Record, fixed
 from streams import topics
 
-PAID_MINOR = 10**11
+PAID_MINOR = 10**8
+"""A million: no run uses it up."""
 ID_DIGITS = 26
 KINDS = 1024
 """Different meters and quantities that the usage goes round."""

@@ -69,10 +69,16 @@ class AccountRecords:
         )
 
     def _row(self, key: RowKey, row: MonthRow) -> Values:
-        name = row.written
+        written = row.written
+        if type(written) is not Written:
+            written = row.written = self._rows.run(0, self._row_values(key, row))
+        return (written,)
+
+    def _row_values(self, key: RowKey, row: MonthRow) -> Values:
+        name = row.named
         if type(name) is not Written:
             month, meter, version, rate = key
-            name = row.written = self._rows.run(0, (month, meter, version, rate, row.number))
+            name = row.named = self._rows.run(0, (month, meter, version, rate, row.number))
         if row.parts or row.invoiced_quantity or row.invoiced_amount or row.invoiced_tax:
             parts = [(p.invoice, p.period, p.quantity, p.amount, p.tax) for p in row.parts]
             return (

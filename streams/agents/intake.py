@@ -15,8 +15,8 @@ from streams.partition import partition_of
 from streams.topics import INPUTS, PROFILES, USAGE, Topic
 
 KNOWN_KEYS = 200_000
-"""Keys whose partition was checked, remembered with what they say: murmur2 runs once a key, and all events
-of an account share one string."""
+"""Keys whose partition was checked, remembered with what they say, at least: murmur2 runs once a key, and all
+events of an account share one string."""
 
 _USAGE = USAGE.records[0]
 
@@ -24,10 +24,12 @@ _USAGE = USAGE.records[0]
 class Intake:
     """Reads the records of one lane."""
 
-    def __init__(self, schemas: Schemas, lane: int, lanes: int) -> None:
+    def __init__(self, schemas: Schemas, lane: int, lanes: int, accounts: int = 0) -> None:
+        """`accounts`: how many the lane keeps at hand; as many keys are known."""
         self._schemas = schemas
         self._lane = lane
         self._lanes = lanes
+        self._most = max(KNOWN_KEYS, accounts)
         self._known: dict[bytes, str] = {}
         self._usual = {topic.name: schemas.codec(topic.records[0]) for topic in INPUTS}
 
@@ -80,7 +82,8 @@ class Intake:
         if (right := partition_of(key, self._lanes)) != self._lane:
             detail = f"the key belongs to partition {right}, by murmur2 over {self._lanes}"
             return Rejected(reason=Reason.WRONG_PARTITION, detail=detail)
-        if len(self._known) >= KNOWN_KEYS:
-            self._known.clear()
+        if len(self._known) >= self._most:
+            for old in list(self._known)[::10]:  # spread over all, or who goes round a few more meets none
+                del self._known[old]
         self._known[key] = account_id
         return None

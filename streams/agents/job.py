@@ -128,7 +128,8 @@ class BillingFold:
         self._job = job
         self._lane = lane
         self._topics = {job.settings.topic(topic.name): topic for topic in INPUTS}
-        self._intake = Intake(job.schemas, lane, job.settings.lanes)
+        at_hand = job.settings.cached_accounts // job.settings.lanes + 1
+        self._intake = Intake(job.schemas, lane, job.settings.lanes, at_hand)
         seen_store = stores[SeenShelf.TABLE]
         assert isinstance(seen_store, SeenStore)
         self._seen = SeenShelf(seen_store)
@@ -138,9 +139,7 @@ class BillingFold:
         self._balance = codec("account-balance")
         keyed = {name: store for name, store in stores.items() if isinstance(store, KeyedStore)}
         self._profiles = ProfileShelf(keyed[PROFILES.name], codec("account-profile"))
-        self._accounts = AccountShelf(
-            keyed["accounts"], codec("state-account"), job.settings.cached_accounts // job.settings.lanes + 1
-        )
+        self._accounts = AccountShelf(keyed["accounts"], codec("state-account"), at_hand)
         payments = PaymentShelf(keyed["payments"], codec("state-payment"))
         adjustments = AdjustmentShelf(keyed["adjustments"], codec("state-adjustment"))
         prices = PriceShelf(keyed["prices"], codec("price"))

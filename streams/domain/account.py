@@ -62,8 +62,10 @@ class MonthRow:
     parts: list[Part]
     """The invoices that carried it, in order; they add up to what was invoiced."""
 
-    written: Any = field(compare=False, repr=False)
+    named: Any = field(compare=False, repr=False)
     """What the store keeps here of its name, once written."""
+    written: Any = field(compare=False, repr=False)
+    """What the store keeps here of all of it; None: it changed since. Who changes a row says so."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -75,6 +77,7 @@ class MonthRow:
         self.invoiced_amount = 0
         self.invoiced_tax = 0
         self.parts = []
+        self.named = None
         self.written = None
 
 

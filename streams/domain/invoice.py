@@ -129,6 +129,7 @@ def _mark_invoiced(row: MonthRow, sequence: int, period: int) -> None:
         row.parts.append(part)
     row.invoiced_quantity, row.invoiced_amount, row.invoiced_tax = row.quantity, row.amount, row.tax
     row.charges = 0
+    row.written = None
 
 
 def _line(desk: Desk, account: Account, key: RowKey, row: MonthRow) -> InvoiceLine:
@@ -197,6 +198,7 @@ def _credit_lines(key: RowKey, row: MonthRow) -> Iterator[tuple[Part, CreditLine
         row.invoiced_amount - row.amount,
         row.invoiced_tax - row.tax,
     )
+    row.written = None
     for part in row.parts:
         part_amount, part_tax = min(amount, part.amount), min(tax, part.tax)
         if not part_amount and not part_tax:
