@@ -42,7 +42,11 @@ def _pinned(path: Path, pattern: str) -> str:
 
 
 def _commit() -> str:
-    return _said(["git", "describe", "--always", "--dirty"]) or metadata.version("evergreen")
+    """Return the commit; dirty where anything differs from it but docs/, which a measurement writes."""
+    commit = _said(["git", "describe", "--always"])
+    if not commit:
+        return metadata.version("evergreen")
+    return f"{commit}-dirty" if _said(["git", "status", "--porcelain", "--", ":!docs"]) else commit
 
 
 def _java() -> str:
