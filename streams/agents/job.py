@@ -46,8 +46,9 @@ from streams.topics import (
     changelog,
 )
 
-SWEEP_ACCOUNTS = 500
-"""Accounts woken in one go, between which live events are folded."""
+SWEEP_ACCOUNTS = 100
+"""Accounts woken in one go, between which live events are folded. A month's close takes the longer the fewer
+they are, and usage beside it waits the longer the more: 1.7 s at p99 with 500, 1.0 s with 200."""
 DRAIN_OUTPUTS = 200
 """Outputs that are encoded in one go, soon after they were made: they are still in the processor's cache."""
 SPREAD = 0.5
