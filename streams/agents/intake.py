@@ -8,6 +8,7 @@ from typing import Any
 
 from schemas.wire import Schemas, WireError
 from streams.agents import events
+from streams.agents.bounded import thin
 from streams.domain.events import Event, Origin
 from streams.domain.reasons import Reason, Rejected
 from streams.lanes.job import Record
@@ -83,7 +84,6 @@ class Intake:
             detail = f"the key belongs to partition {right}, by murmur2 over {self._lanes}"
             return Rejected(reason=Reason.WRONG_PARTITION, detail=detail)
         if len(self._known) >= self._most:
-            for old in list(self._known)[::10]:  # spread over all, or who goes round a few more meets none
-                del self._known[old]
+            thin(self._known, self._most)
         self._known[key] = account_id
         return None

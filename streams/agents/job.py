@@ -210,7 +210,8 @@ class BillingFold:
         """Encode the changed state, the balances and the journal entry of a batch, in parts."""
         self._drain(batch)
         yield from self._seal_accounts(batch)
-        batch.emit_all(self._balances_topic, self._balances.items())
+        for key, value in self._balances.items():
+            batch.emit(self._balances_topic, key, value)
         for cabinet in self._cabinets:
             yield from cabinet.seal(batch)
         self._seen.seal(batch)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from schemas.wire import Codec, Record, Schemas, Values, WireError
 from streams.agents import accounts, events, states
+from streams.agents.bounded import thin
 from streams.agents.wakes import Wakes
 from streams.domain import shelves
 from streams.domain.account import Account, Adjusted, LaneState, Payment, Waiting
@@ -92,17 +93,10 @@ class Cabinet(Generic[Value]):
                 yield
 
     def committed(self) -> None:
-        """Start the next batch; the cache keeps to its bound.
-
-        What goes is spread over all there is, old and new: events that go round a few more accounts than
-        the bound would meet none of the rest if the oldest went.
-        """
+        """Start the next batch; the cache keeps to its bound."""
         self.changed.clear()
-        cache = self._cache
-        if len(cache) > self._most:
-            spare = len(cache) - self._most * 9 // 10
-            for key in list(cache)[:: len(cache) // spare]:
-                del cache[key]
+        if len(self._cache) > self._most:
+            thin(self._cache, self._most)
 
     def _decode(self, stored: bytes) -> Value:
         codec = self._codec.version_of(stored)

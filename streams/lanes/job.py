@@ -1,6 +1,6 @@
 """What an application gives the engine: its topics, its tables, and a Fold for each lane."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -74,12 +74,6 @@ class Batch:
         if out is None:
             out = self.outputs[topic] = []
         out.append((key, value))
-
-    def emit_all(self, topic: str, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
-        """Add output records, if there are any."""
-        found = list(records)
-        if found:
-            self.outputs.setdefault(topic, []).extend(found)
 
     def write(self, table: str, key: bytes, value: bytes | None) -> None:
         """Set a table's value, None deletes it."""
