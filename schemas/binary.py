@@ -112,6 +112,12 @@ class Kind:
         """Append a value's bytes; raises TypeError, ValueError or OverflowError on one that does not fit."""
         raise NotImplementedError
 
+    def written(self, value: Any) -> bytes:
+        """Return a value's bytes, to be written again as Written while it stands."""
+        out = BytesWriter()
+        self.write(value, out)
+        return out.getvalue()
+
     def read(self, source: Reader) -> Any:
         """Read a value; raises UndecodableError, TruncatedError or IndexError, DecimalRangeError."""
         raise NotImplementedError
@@ -369,7 +375,7 @@ class Written:
 class Fields(Kind):
     """A record, as a dict; to be written, also as a tuple of its values in the order of the schema.
 
-    A tuple may hold a run of fields as Written, and so may the tuples in it.
+    A tuple may hold a run of fields as Written, and so may the tuples in it; a whole record may be Written.
     """
 
     def __init__(self, name: str, defaults: Mapping[str, Any]) -> None:
@@ -388,9 +394,11 @@ class Fields(Kind):
         """Append a record; a field that is left out must have a default, one that is unknown is refused."""
         kinds = self._kinds
         if isinstance(value, tuple):  # where each event counts: no dict is made, and no name looked up
-            field = self._write_run(0, value, out)
-            if field != len(kinds):
-                raise ValueError(f"{self._name} has {len(kinds)} fields, not {field}")
+            self._check(self._write_run(0, value, out))
+            return
+        if type(value) is Written:
+            self._check(value.fields)
+            out.write(value.data)
             return
         if not isinstance(value, dict):
             raise TypeError(f"a record is a dict or a tuple, not {value!r}")
@@ -409,14 +417,22 @@ class Fields(Kind):
             unknown = sorted(set(record) - set(self.names))
             raise ValueError(f"{self._name} has no {', '.join(unknown)}")
 
+    def _check(self, fields: int) -> None:
+        if fields != len(self._kinds):
+            raise ValueError(f"{self._name} has {len(self._kinds)} fields, not {fields}")
+
     def run(self, first: int, values: tuple[Any, ...]) -> Written:
         """Return fields from the one numbered `first` on as Written."""
         out = BytesWriter()
         return Written(self._write_run(first, values, out) - first, out.getvalue())
 
+    def kind_in(self, name: str) -> Kind:
+        """Return what writes a field."""
+        return self._kinds[self.names.index(name)]
+
     def record_in(self, name: str) -> "Fields":
         """Return the record that a field is, or is a list of."""
-        kind = self._kinds[self.names.index(name)]
+        kind = self.kind_in(name)
         found = kind.items if isinstance(kind, Array) else kind
         assert isinstance(found, Fields), f"{name} of {self._name} is no record"
         return found

@@ -9,27 +9,14 @@ from collections.abc import Sequence
 from sys import intern
 from typing import Any, Final, cast, final
 
-from mypy_extensions import mypyc_attr
-
 from schemas.binary import Fields, Written
 from schemas.wire import Values
-from streams.domain.account import Account, Ended, MonthRow, Part, Pending, Period, RowKey, TopUp
+from streams.domain.account import Account, Ended, MonthRow, Part, Pending, Period, RowKey, TopUp, shared
 from streams.domain.events import AutomaticTopUp, Consent, TaxRate
 from streams.domain.outputs import Movement, Status
 from streams.domain.periods import ZoneFrom
 
 _STATUS: Final = {status.value: status for status in Status}
-
-
-@mypyc_attr(acyclic=True)
-@final
-class Settled:
-    """What was written of an account but what a charge changes; it stands until the account is settled."""
-
-    def __init__(self, terms: Written, standing: Written, top_up: Written) -> None:
-        self.terms = terms
-        self.standing = standing
-        self.top_up = top_up
 
 
 @final
@@ -40,49 +27,50 @@ class AccountRecords:
         """`fields`: the schema's."""
         self._fields = fields
         self._rows = fields.record_in("rows")
-        self._terms_at = fields.names.index("account_id")
-        self._standing_at = fields.names.index("invoices")
-        self._top_up_at = fields.names.index("top_up")
-        self._carried_at = self._rows.names.index("invoiced_quantity")
-        self._uncarried = self._rows.run(self._carried_at, (0, 0, 0, []))
+        self._movements = fields.record_in("periods").kind_in("movements")
+        self._settled_at = fields.names.index("account_id")
+        self._settled = fields.names.index("balance") - self._settled_at
+        self._row_fields = len(self._rows.names)
+        self._uncarried = self._rows.run(self._rows.names.index("invoiced_quantity"), (0, 0, 0, []))
+        self._keys: dict[RowKey, Written] = {}
 
     def values(self, a: Account) -> Values:
-        """Return an account's state; runs of fields that did not change since come as Written."""
+        """Return an account's state; what did not change since it was last written comes as Written."""
         settled = a.written
-        if type(settled) is not Settled:
-            settled = a.written = Settled(
-                self._fields.run(self._terms_at, _terms(a)),
-                self._fields.run(self._standing_at, _standing(a)),
-                self._fields.run(self._top_up_at, (_top_up(a.top_up),)),
-            )
+        if settled is None:
+            settled = a.written = self._fields.run(self._settled_at, _settled(a)).data
         return (
             a.wake_at,
-            settled.terms,
+            Written(self._settled, settled),
             a.balance,
-            a.opening,
             a.entries,
-            settled.standing,
-            [_period(month, period) for month, period in a.periods.items()],
-            [self._row(key, row) for key, row in a.rows.items()],
+            [self._period(month, period) for month, period in a.periods.items()],
             a.rows_made,
-            settled.top_up,
+            [self._row(key, row) for key, row in a.rows.items()],
         )
 
-    def _row(self, key: RowKey, row: MonthRow) -> Values:
+    def _period(self, month: int, period: Period) -> Values:
+        written = period.written
+        if written is None:
+            movements = [(m.kind, m.reference, m.amount, m.occurred_at, m.reason) for m in period.movements]
+            written = period.written = self._movements.written(movements)
+        return (month, period.received, period.charges, period.tax, Written(1, written))
+
+    def _row(self, key: RowKey, row: MonthRow) -> Written:
         written = row.written
-        if type(written) is not Written:
-            written = row.written = self._rows.run(0, self._row_values(key, row))
-        return (written,)
+        if written is None:
+            written = row.written = self._rows.written(self._row_values(key, row))
+        return Written(self._row_fields, written)
 
     def _row_values(self, key: RowKey, row: MonthRow) -> Values:
-        name = row.named
-        if type(name) is not Written:
-            month, meter, version, rate = key
-            name = row.named = self._rows.run(0, (month, meter, version, rate, row.number))
+        named = self._keys.get(key)
+        if named is None:
+            named = self._keys[key] = self._rows.run(0, key)
         if row.parts or row.invoiced_quantity or row.invoiced_amount or row.invoiced_tax:
             parts = [(p.invoice, p.period, p.quantity, p.amount, p.tax) for p in row.parts]
             return (
-                name,
+                named,
+                row.number,
                 row.quantity,
                 row.amount,
                 row.tax,
@@ -92,7 +80,7 @@ class AccountRecords:
                 row.invoiced_tax,
                 parts,
             )
-        return (name, row.quantity, row.amount, row.tax, row.charges, self._uncarried)
+        return (named, row.number, row.quantity, row.amount, row.tax, row.charges, self._uncarried)
 
 
 def account_of(values: Sequence[Any]) -> Account:
@@ -113,19 +101,19 @@ def account_of(values: Sequence[Any]) -> Account:
         closed,
         closed_at,
         cut_at,
-        balance,
         opening,
-        entries,
         invoices,
         credit_notes,
         status,
         status_since,
         told_status,
         mail_at,
-        periods,
-        rows,
-        rows_made,
         top_up,
+        balance,
+        entries,
+        periods,
+        rows_made,
+        rows,
     ) = values
     a = Account(  # texts of which there are few are shared by all accounts that have them
         wake_at,
@@ -155,15 +143,16 @@ def account_of(values: Sequence[Any]) -> Account:
     a.told_status = _STATUS[told_status]
     a.mail_at = mail_at
     for period in periods:
-        a.periods[period[0]] = _period_of(period)
+        a.periods[shared(period[0])] = _period_of(period)
     for row in rows:
-        a.rows[row[0], intern(row[1]), row[2], row[3]] = _row_of(row)
+        a.rows[shared((row[0], intern(row[1]), row[2], row[3]))] = _row_of(row)
     a.rows_made = rows_made
     _fill_top_up(a.top_up, top_up)
     return a
 
 
-def _terms(a: Account) -> Values:
+def _settled(a: Account) -> Values:
+    """Return what a charge leaves as it is."""
     auto = a.automatic_top_up
     return (
         a.account_id,
@@ -180,11 +169,15 @@ def _terms(a: Account) -> Values:
         a.closed,
         a.closed_at,
         a.cut_at,
+        a.opening,
+        a.invoices,
+        a.credit_notes,
+        a.status,
+        a.status_since,
+        a.told_status,
+        a.mail_at,
+        _top_up(a.top_up),
     )
-
-
-def _standing(a: Account) -> Values:
-    return (a.invoices, a.credit_notes, a.status, a.status_since, a.told_status, a.mail_at)
 
 
 def _automatic(auto: AutomaticTopUp) -> Values:
@@ -217,11 +210,6 @@ def _automatic_of(values: Sequence[Any]) -> AutomaticTopUp:
     )
 
 
-def _period(month: int, p: Period) -> Values:
-    movements = [(m.kind, m.reference, m.amount, m.occurred_at, m.reason) for m in p.movements]
-    return (month, p.received, p.charges, p.tax, movements)
-
-
 def _period_of(values: Sequence[Any]) -> Period:
     period = Period()
     _, period.received, period.charges, period.tax, movements = values
@@ -239,8 +227,8 @@ def _row_of(values: Sequence[Any]) -> MonthRow:
     row.invoiced_quantity = values[9]
     row.invoiced_amount = values[10]
     row.invoiced_tax = values[11]
-    for invoice, period, quantity, amount, tax in values[12]:
-        row.parts.append(Part(invoice, period, quantity, amount, tax))
+    if values[12]:
+        row.parts = tuple([Part(*part) for part in values[12]])
     return row
 
 

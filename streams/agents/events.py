@@ -46,9 +46,9 @@ def usage(record: Record, origin: Origin) -> UsageEvent:
     )
 
 
-def usage_of(values: Sequence[Any], account_id: str, origin: Origin) -> UsageEvent:
-    """Return a UsageEvent of values in the order of the schema; `account_id` equals the first of them."""
-    _, source, event_id, meter, quantity, occurred_at = values
+def usage_of(values: Sequence[Any], origin: Origin) -> UsageEvent:
+    """Return a UsageEvent of values in the order of the schema."""
+    account_id, source, event_id, meter, quantity, occurred_at = values
     return UsageEvent(account_id, source, event_id, meter, quantity, occurred_at, origin)
 
 

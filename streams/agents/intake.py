@@ -8,16 +8,12 @@ from typing import Any
 
 from schemas.wire import Schemas, WireError
 from streams.agents import events
-from streams.agents.bounded import thin
+from streams.agents.shelves import AccountShelf
 from streams.domain.events import Event, Origin
 from streams.domain.reasons import Reason, Rejected
 from streams.lanes.job import Record
 from streams.partition import partition_of
 from streams.topics import INPUTS, PROFILES, USAGE, Topic
-
-KNOWN_KEYS = 200_000
-"""Keys whose partition was checked, remembered with what they say, at least: murmur2 runs once a key, and all
-events of an account share one string."""
 
 _USAGE = USAGE.records[0]
 
@@ -25,13 +21,12 @@ _USAGE = USAGE.records[0]
 class Intake:
     """Reads the records of one lane."""
 
-    def __init__(self, schemas: Schemas, lane: int, lanes: int, accounts: int = 0) -> None:
-        """`accounts`: how many the lane keeps at hand; as many keys are known."""
+    def __init__(self, schemas: Schemas, lane: int, lanes: int, accounts: AccountShelf) -> None:
+        """`accounts`: the lane's. The key of one that is at hand was checked when it was opened."""
         self._schemas = schemas
         self._lane = lane
         self._lanes = lanes
-        self._most = max(KNOWN_KEYS, accounts)
-        self._known: dict[bytes, str] = {}
+        self._accounts = accounts
         self._usual = {topic.name: schemas.codec(topic.records[0]) for topic in INPUTS}
 
     def read(self, topic: Topic, record: Record) -> tuple[Origin, Event | Rejected]:
@@ -44,10 +39,8 @@ class Intake:
             return origin, Rejected(reason=Reason.NULL_VALUE, detail="the record has no value")
         if key is None:
             return origin, Rejected(reason=Reason.NULL_KEY, detail="the record has no key")
-        known = self._known.get(key)
-        flaw = self._key_flaw(key) if known is None and topic.keyed_by_account else None
         if value is None:
-            return origin, flaw or events.profile_erased(key.decode(), origin)
+            return origin, self._key_flaw(key) or events.profile_erased(key.decode(), origin)
         decoded: Mapping[str, Any] = {}
         values: Sequence[Any] = ()
         try:
@@ -61,29 +54,32 @@ class Intake:
         except WireError as e:
             return origin, Rejected(reason=Reason(e.reason), detail=e.detail)
         if topic.keyed_by_account:
-            if flaw is not None and flaw.reason is Reason.BAD_KEY:
-                return origin, flaw
-            account_id = known or key.decode()
-            named = values[0] if values else decoded["account_id"]
-            if named != account_id:
-                detail = f"the key names {account_id!r}, the value {named!r}"
-                return origin, Rejected(reason=Reason.KEY_MISMATCH, detail=detail)
-            if flaw is not None:
-                return origin, flaw
+            account_id: str = values[0] if values else decoded["account_id"]
+            if key != account_id.encode() or not self._accounts.is_at_hand(account_id):
+                flaw = self._account_flaw(key, account_id)
+                if flaw is not None:
+                    return origin, flaw
             if values:
-                return origin, events.usage_of(values, account_id, origin)
+                return origin, events.usage_of(values, origin)
         return origin, events.event_of(codec.name, decoded, origin)
 
+    def _account_flaw(self, key: bytes, account_id: str) -> Rejected | None:
+        """Return what is wrong with the key of a record whose value names an account."""
+        flaw = self._key_flaw(key)
+        if flaw is not None and flaw.reason is Reason.BAD_KEY:
+            return flaw
+        if key != account_id.encode():
+            detail = f"the key names {key.decode()!r}, the value {account_id!r}"
+            return Rejected(reason=Reason.KEY_MISMATCH, detail=detail)
+        return flaw
+
     def _key_flaw(self, key: bytes) -> Rejected | None:
-        """Return what is wrong with a key of an account; one that is right is known from now on."""
+        """Return what is wrong with a key as an account's."""
         try:
-            account_id = key.decode()
+            key.decode()
         except UnicodeDecodeError as e:
             return Rejected(reason=Reason.BAD_KEY, detail=f"the key is not UTF-8: {e.reason}")
         if (right := partition_of(key, self._lanes)) != self._lane:
             detail = f"the key belongs to partition {right}, by murmur2 over {self._lanes}"
             return Rejected(reason=Reason.WRONG_PARTITION, detail=detail)
-        if len(self._known) >= self._most:
-            thin(self._known, self._most)
-        self._known[key] = account_id
         return None

@@ -130,7 +130,6 @@ class BillingFold:
         self._lane = lane
         self._topics = {job.settings.topic(topic.name): topic for topic in INPUTS}
         at_hand = job.settings.cached_accounts // job.settings.lanes + 1
-        self._intake = Intake(job.schemas, lane, job.settings.lanes, at_hand)
         seen_store = stores[SeenShelf.TABLE]
         assert isinstance(seen_store, SeenStore)
         self._seen = SeenShelf(seen_store)
@@ -141,6 +140,7 @@ class BillingFold:
         keyed = {name: store for name, store in stores.items() if isinstance(store, KeyedStore)}
         self._profiles = ProfileShelf(keyed[PROFILES.name], codec("account-profile"))
         self._accounts = AccountShelf(keyed["accounts"], codec("state-account"), at_hand)
+        self._intake = Intake(job.schemas, lane, job.settings.lanes, self._accounts)
         payments = PaymentShelf(keyed["payments"], codec("state-payment"))
         adjustments = AdjustmentShelf(keyed["adjustments"], codec("state-adjustment"))
         prices = PriceShelf(keyed["prices"], codec("price"))
@@ -249,9 +249,10 @@ class BillingFold:
         """
         encode, seal = self._balance.encode, self._accounts.cabinet.seal_one
         for number, balance in enumerate(self._book.balances(), 1):
-            key = balance.account_id.encode()
+            account_id = balance.account_id
+            key = account_id.encode()
             self._balances[key] = encode(outputs.account_balance(balance))
-            seal(key, batch)
+            seal(account_id, key, batch)
             if not number % SEALED_AT_ONCE:
                 yield
 

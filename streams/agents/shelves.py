@@ -17,6 +17,7 @@ from streams.domain.events import Price, Profile
 from streams.lanes.job import Batch, KeyedStore
 from streams.lanes.spaces import Space
 
+Key = TypeVar("Key")
 Value = TypeVar("Value")
 CACHED = 50_000
 """Decoded objects that a shelf keeps at most between commits, accounts apart."""
@@ -25,8 +26,8 @@ SEALED_AT_ONCE = 100
 NUMBER = struct.Struct(">Q")
 
 
-class Cabinet(Generic[Value]):
-    """One table of decoded values by key bytes."""
+class Cabinet(Generic[Key, Value]):
+    """One table of decoded values, by what names one in the rules; `key_of` gives its key in the table."""
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class Cabinet(Generic[Value]):
         store: KeyedStore,
         codec: Codec,
         *,
+        key_of: Callable[[Key], bytes],
         read: Callable[[Any], Value],
         write: Callable[[Value], Record | Values],
         as_values: bool = False,
@@ -43,60 +45,62 @@ class Cabinet(Generic[Value]):
         self._table = table
         self._store = store
         self._codec = codec
+        self._key_of = key_of
         self._read = read
         self._write = write
         self._as_values = as_values
         self._most = most
-        self._cache: dict[bytes, Value] = {}
-        self.changed: dict[bytes, Value | None] = {}
+        self.at_hand: dict[Key, Value] = {}
+        """Live objects: of the batch under way all, of those before as many as are kept."""
+        self.changed: dict[Key, Value | None] = {}
         """What the batch under way has changed and not encoded yet; None: deleted."""
 
-    def get(self, key: bytes) -> Value | None:
-        """Return the live object of a key."""
-        value = self._cache.get(key)
+    def get(self, name: Key) -> Value | None:
+        """Return the live object of a name."""
+        value = self.at_hand.get(name)
         if value is not None:
             return value
-        if key in self.changed:
-            return self.changed[key]
-        stored = self._store.get(key)
+        if name in self.changed:
+            return self.changed[name]
+        stored = self._store.get(self._key_of(name))
         if stored is None:
             return None
-        value = self._cache[key] = self._decode(stored)
+        value = self.at_hand[name] = self._decode(stored)
         return value
 
-    def put(self, key: bytes, value: Value) -> None:
+    def put(self, name: Key, value: Value) -> None:
         """Keep a changed object."""
-        self.changed[key] = self._cache[key] = value
+        self.changed[name] = self.at_hand[name] = value
 
-    def delete(self, key: bytes) -> None:
-        """Remove a key."""
-        self._cache.pop(key, None)
-        self.changed[key] = None
+    def delete(self, name: Key) -> None:
+        """Remove a name."""
+        self.at_hand.pop(name, None)
+        self.changed[name] = None
 
     def stored(self) -> Iterator[tuple[bytes, Value]]:
-        """Return every committed object, decoded anew."""
+        """Return every committed object by its key in the table, decoded anew."""
         return ((key, self._decode(value)) for key, value in self._store.items())
 
-    def seal_one(self, key: bytes, batch: Batch) -> None:
-        """Encode a changed object into the batch now; until the commit it is read from the cache."""
-        value = self.changed.get(key)
+    def seal_one(self, name: Key, key: bytes, batch: Batch) -> None:
+        """Encode a changed object into the batch now; until the commit it is at hand. `key`: of the name."""
+        value = self.changed.get(name)
         if value is not None:
             batch.write(self._table, key, self._codec.encode(self._write(value)))
-            del self.changed[key]
+            del self.changed[name]
 
     def seal(self, batch: Batch) -> Iterator[None]:
         """Encode what changed into the batch, in parts."""
         encode, write = self._codec.encode, self._write
-        for number, (key, value) in enumerate(self.changed.items(), 1):
-            batch.write(self._table, key, None if value is None else encode(write(value)))
+        for number, (name, value) in enumerate(self.changed.items(), 1):
+            batch.write(self._table, self._key_of(name), None if value is None else encode(write(value)))
             if not number % SEALED_AT_ONCE:
                 yield
 
     def committed(self) -> None:
-        """Start the next batch; the cache keeps to its bound."""
+        """Start the next batch; what is at hand keeps to its bound."""
         self.changed.clear()
-        if len(self._cache) > self._most:
-            thin(self._cache, self._most)
+        if len(self.at_hand) > self._most:
+            thin(self.at_hand, self._most)
 
     def _decode(self, stored: bytes) -> Value:
         codec = self._codec.version_of(stored)
@@ -114,6 +118,7 @@ class AccountShelf(shelves.Accounts):
             "accounts",
             store,
             codec,
+            key_of=str.encode,
             read=accounts.account_of,
             write=accounts.AccountRecords(codec.fields).values,
             as_values=True,
@@ -122,12 +127,16 @@ class AccountShelf(shelves.Accounts):
 
     def get(self, account_id: str) -> Account | None:
         """Return the live account."""
-        return self.cabinet.get(account_id.encode())
+        return self.cabinet.get(account_id)
+
+    def is_at_hand(self, account_id: str) -> bool:
+        """Tell whether the lane has an account decoded: then it is the lane's own."""
+        return account_id in self.cabinet.at_hand
 
     def put(self, account: Account) -> None:
         """Keep a changed account and its wake_at."""
         account_id, wake_at = account.account_id, account.wake_at
-        self.cabinet.put(account_id.encode(), account)
+        self.cabinet.put(account_id, account)
         if wake_at != account.indexed_at:
             account.indexed_at = wake_at
             self._wakes.set(account_id, wake_at)
@@ -141,15 +150,22 @@ class PaymentShelf(shelves.Payments):
     """Payments by account and payment id."""
 
     def __init__(self, store: KeyedStore, codec: Codec) -> None:
-        self.cabinet = Cabinet("payments", store, codec, read=states.payment_of, write=states.payment_record)
+        self.cabinet = Cabinet(
+            "payments",
+            store,
+            codec,
+            key_of=pair_key,
+            read=states.payment_of,
+            write=states.payment_record,
+        )
 
     def get(self, account_id: str, payment_id: str) -> Payment | None:
         """Return what is remembered of a payment."""
-        return self.cabinet.get(pair_key(account_id, payment_id))
+        return self.cabinet.get((account_id, payment_id))
 
     def put(self, payment: Payment) -> None:
         """Remember a payment."""
-        self.cabinet.put(pair_key(payment.account_id, payment.payment_id), payment)
+        self.cabinet.put((payment.account_id, payment.payment_id), payment)
 
 
 class AdjustmentShelf(shelves.Adjustments):
@@ -157,23 +173,30 @@ class AdjustmentShelf(shelves.Adjustments):
 
     def __init__(self, store: KeyedStore, codec: Codec) -> None:
         self.cabinet = Cabinet(
-            "adjustments", store, codec, read=states.adjusted_of, write=states.adjusted_record
+            "adjustments",
+            store,
+            codec,
+            key_of=pair_key,
+            read=states.adjusted_of,
+            write=states.adjusted_record,
         )
 
     def get(self, account_id: str, adjustment_id: str) -> Adjusted | None:
         """Return an applied adjustment."""
-        return self.cabinet.get(pair_key(account_id, adjustment_id))
+        return self.cabinet.get((account_id, adjustment_id))
 
     def put(self, adjusted: Adjusted) -> None:
         """Remember an applied adjustment."""
-        self.cabinet.put(pair_key(adjusted.account_id, adjusted.adjustment_id), adjusted)
+        self.cabinet.put((adjusted.account_id, adjusted.adjustment_id), adjusted)
 
 
 class PriceShelf(shelves.Prices):
     """All price versions, decoded."""
 
     def __init__(self, store: KeyedStore, codec: Codec) -> None:
-        self.cabinet = Cabinet("prices", store, codec, read=states.price_of, write=states.price_record)
+        self.cabinet = Cabinet(
+            "prices", store, codec, key_of=pair_key, read=states.price_of, write=states.price_record
+        )
         self._versions: dict[tuple[str, str], dict[int, Price]] = {}
         for _, price in self.cabinet.stored():
             self._versions.setdefault((price.meter, price.currency), {})[price.version] = price
@@ -185,8 +208,7 @@ class PriceShelf(shelves.Prices):
     def put(self, price: Price) -> None:
         """Keep a version."""
         self._versions.setdefault((price.meter, price.currency), {})[price.version] = price
-        key = pair_key(price.meter, price.currency, str(price.version))
-        self.cabinet.put(key, price)
+        self.cabinet.put((price.meter, price.currency, str(price.version)), price)
 
 
 class ProfileStore(KeyedStore):
@@ -245,7 +267,9 @@ class LaneShelf(shelves.Lane):
     KEY: ClassVar = b"lane"
 
     def __init__(self, store: KeyedStore, codec: Codec) -> None:
-        self.cabinet = Cabinet("lane", store, codec, read=states.lane_of, write=states.lane_record)
+        self.cabinet = Cabinet(
+            "lane", store, codec, key_of=bytes, read=states.lane_of, write=states.lane_record
+        )
 
     def get(self) -> LaneState | None:
         """Return the lane's state."""
@@ -260,7 +284,14 @@ class WaitingShelf(shelves.WaitingRows):
     """Waiting events by number, indexed by account and meter."""
 
     def __init__(self, store: KeyedStore, codec: Codec) -> None:
-        self.cabinet = Cabinet("waiting", store, codec, read=states.waiting_of, write=states.waiting_record)
+        self.cabinet = Cabinet(
+            "waiting",
+            store,
+            codec,
+            key_of=NUMBER.pack,
+            read=states.waiting_of,
+            write=states.waiting_record,
+        )
         self._rows: dict[int, Waiting] = {}
         self._by_account: dict[str, dict[int, Waiting]] = {}
         self._by_meter: dict[str, dict[int, Waiting]] = {}
@@ -269,12 +300,12 @@ class WaitingShelf(shelves.WaitingRows):
 
     def put(self, row: Waiting) -> None:
         """Keep a waiting event."""
-        self.cabinet.put(NUMBER.pack(row.number), row)
+        self.cabinet.put(row.number, row)
         self._index(row)
 
     def delete(self, row: Waiting) -> None:
         """Let a waiting event go."""
-        self.cabinet.delete(NUMBER.pack(row.number))
+        self.cabinet.delete(row.number)
         self._rows.pop(row.number)
         for index, name in self._places(row):
             rows = index[name]
@@ -307,6 +338,6 @@ class WaitingShelf(shelves.WaitingRows):
         return places
 
 
-def pair_key(*parts: str) -> bytes:
+def pair_key(parts: Sequence[str]) -> bytes:
     """Return a key that no other parts make: each part with its length before it."""
     return b"".join(struct.pack(">I", len(data)) + data for data in (part.encode() for part in parts))

@@ -28,6 +28,16 @@ ROW_NUMBERS = 65_000
 RowKey = tuple[int, str, int, int | None]
 """Month of occurred_at, meter, price version, tax rate (None: untaxed)."""
 
+_shared: dict[Any, Any] = {}
+
+
+def shared(key: Any) -> Any:
+    """Return one object for all keys of rows or periods that are equal.
+
+    There are few, each in many accounts: so looking one up reads no memory of the account's own.
+    """
+    return _shared.setdefault(key, key)
+
 
 @mypyc_attr(acyclic=True)
 @dataclass(slots=True)
@@ -59,13 +69,11 @@ class MonthRow:
     invoiced_quantity: int
     invoiced_amount: int
     invoiced_tax: int
-    parts: list[Part]
+    parts: tuple[Part, ...]
     """The invoices that carried it, in order; they add up to what was invoiced."""
 
-    named: Any = field(compare=False, repr=False)
-    """What the store keeps here of its name, once written."""
-    written: Any = field(compare=False, repr=False)
-    """What the store keeps here of all of it; None: it changed since. Who changes a row says so."""
+    written: bytes | None = field(compare=False, repr=False)
+    """As the store wrote it last; None: it changed since. Who changes a row says so."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -76,8 +84,7 @@ class MonthRow:
         self.invoiced_quantity = 0
         self.invoiced_amount = 0
         self.invoiced_tax = 0
-        self.parts = []
-        self.named = None
+        self.parts = ()
         self.written = None
 
 
@@ -90,12 +97,15 @@ class Period:
     charges: int
     tax: int
     movements: list[Movement]
+    written: bytes | None = field(compare=False, repr=False)
+    """The movements as the store wrote them last; None: there are more since."""
 
     def __init__(self) -> None:
         self.received = 0
         self.charges = 0
         self.tax = 0
         self.movements = []
+        self.written = None
 
 
 @mypyc_attr(acyclic=True)
@@ -136,10 +146,12 @@ class Ended:
 class TopUp:
     """Where the automatic top-up of one account stands; topup.py alone changes it."""
 
+    decision: str
+    """Why there is or is not a top-up now: a word of topup.Decision."""
+    pending: Pending | None
     episode: int
     attempt: int
     episode_open: bool
-    pending: Pending | None
     made_at: int
     """When the last command was made."""
     retry_at: int
@@ -157,8 +169,6 @@ class TopUp:
     told_month: int
     """Month of the last monthly_limit_reached, and the limit when it was last reached."""
     told_limit: int
-    decision: str
-    """Why there is or is not a top-up now: a word of topup.Decision."""
 
     def __init__(self) -> None:
         self.episode = 0
@@ -182,66 +192,70 @@ class TopUp:
 @mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class Account:
-    """Who pays."""
+    """Who pays.
 
-    wake_at: int
-    """The least lane time at which something is due; NEVER: nothing. The engine's index."""
+    What each charge reads or changes comes first: so it lies together in memory, which is what an event costs
+    where there are many accounts.
+    """
+
     account_id: str
-    currency: str
-    opened_at: int | None
-    """Lane time of its opening."""
-    by_default: bool
-    """Opened by its first usage or payment with the deployment's defaults, and never set up since."""
-    zones: Zones
+    balance: int
+    entries: int
+    """Number of the last ledger entry."""
     first_open: int
     """First billing period that is not closed."""
-    revision: int
+    closed: bool
+    by_default: bool
+    """Opened by its first usage or payment with the deployment's defaults, and never set up since."""
+    calm_from: int = field(compare=False, repr=False)
+    """While calm_from <= balance < calm_until neither status nor top-up can change by a charge."""
+    calm_until: int = field(compare=False, repr=False)
+    due_at: int = field(compare=False, repr=False)
+    """min(wake_at, closes_at): from then on the account must be woken before anything touches it."""
+    wake_at: int
+    """The least lane time at which something is due; NEVER: nothing. The engine's index."""
+    indexed_at: int = field(compare=False, repr=False)
+    """wake_at as the store's index has it; before any: not at all."""
+    calendar: Calendar | None = field(compare=False, repr=False)
+    """None: not prepared."""
+    cards: "dict[str, RateCard]" = field(compare=False, repr=False)
+    """Rate cards of its currency, by meter."""
     tax_rates: tuple[TaxRate, ...]
     """By valid_from."""
+    periods: dict[int, Period]
+    rows: dict[RowKey, MonthRow]
+    rows_made: int
+    """How many rows there ever were."""
+    opening: int
+    """Balance at the start of the first open period: the closing balance of the last invoice."""
+    written: bytes | None = field(compare=False, repr=False)
+    """As the store wrote what a charge leaves as it is; None: it changed since (settle())."""
+    currency: str
+    status: Status
+    revision: int
+    top_up: TopUp
+
+    minor: int = field(compare=False, repr=False)
+    """Pico of one minor unit of its currency."""
+    closes_at: int = field(compare=False, repr=False)
+    """When first_open closes."""
+    opened_at: int | None
+    """Lane time of its opening."""
+    zones: Zones
     automatic_top_up: AutomaticTopUp | None
     warning_level_minor: int | None
     overdraft_minor: int
-    closed: bool
     closed_at: int | None
     """Lane time at which the close ended the running period; None: open, or closed and not ended yet."""
     cut_at: int | None
     """Where the last close cut a period in two: what is left of that month begins there."""
-    balance: int
-    opening: int
-    """Balance at the start of the first open period: the closing balance of the last invoice."""
-    entries: int
-    """Number of the last ledger entry."""
     invoices: int
     credit_notes: int
-    status: Status
     status_since: int | None
     told_status: Status
     """The status of the last mail, or the first one."""
     mail_at: int
     """First lane time at which a changed status may be mailed."""
-    periods: dict[int, Period]
-    rows: dict[RowKey, MonthRow]
-    rows_made: int
-    """How many rows there ever were."""
-    top_up: TopUp
-
-    calendar: Calendar | None = field(compare=False, repr=False)
-    """None: not prepared."""
-    cards: "dict[str, RateCard]" = field(compare=False, repr=False)
-    """Rate cards of its currency, by meter."""
-    minor: int = field(compare=False, repr=False)
-    """Pico of one minor unit of its currency."""
-    closes_at: int = field(compare=False, repr=False)
-    """When first_open closes."""
-    due_at: int = field(compare=False, repr=False)
-    """min(wake_at, closes_at): from then on the account must be woken before anything touches it."""
-    calm_from: int = field(compare=False, repr=False)
-    """While calm_from <= balance < calm_until neither status nor top-up can change by a charge."""
-    calm_until: int = field(compare=False, repr=False)
-    indexed_at: int = field(compare=False, repr=False)
-    """wake_at as the store's index has it; before any: not at all."""
-    written: Any = field(compare=False, repr=False)
-    """What the store keeps here of all that a charge leaves as it is; None: it changed since (settle())."""
 
     def __init__(  # noqa: PLR0917
         self,

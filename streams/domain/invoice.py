@@ -126,7 +126,7 @@ def _mark_invoiced(row: MonthRow, sequence: int, period: int) -> None:
             row.amount - row.invoiced_amount,
             row.tax - row.invoiced_tax,
         )
-        row.parts.append(part)
+        row.parts = (*row.parts, part)
     row.invoiced_quantity, row.invoiced_amount, row.invoiced_tax = row.quantity, row.amount, row.tax
     row.charges = 0
     row.written = None

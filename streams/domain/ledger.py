@@ -3,7 +3,7 @@
 Decides which billing period an entry belongs to; never whether it may be booked.
 """
 
-from streams.domain.account import NO_TIME, Account, Period, RowKey
+from streams.domain.account import NO_TIME, Account, Period, RowKey, shared
 from streams.domain.desk import Desk
 from streams.domain.events import Adjustment, UsageEvent
 from streams.domain.money import MOST
@@ -155,6 +155,7 @@ def move(
     account.balance += amount
     totals.received += amount
     totals.movements.append(Movement(kind.value, shown_as, amount, occurred_at, reason))
+    totals.written = None
     desk.outputs.append(
         LedgerEntry(
             account_id=account.account_id,
@@ -188,7 +189,7 @@ def check(account: Account) -> None:
 
 def _open(desk: Desk, account: Account, period: int) -> Period:
     assert account.calendar is not None
-    totals = account.periods[period] = Period()
+    totals = account.periods[shared(period)] = Period()
     closes_at = account.calendar.end(period) + desk.policy.grace_ms
     account.wake_at = min(account.wake_at, closes_at)
     account.due_at = min(account.due_at, closes_at)

@@ -11,7 +11,7 @@ or that it was taken back.
 from hashlib import blake2b
 
 from streams.domain import closing, ledger, pricing, standing
-from streams.domain.account import ROW_NUMBERS, Account, MonthRow
+from streams.domain.account import ROW_NUMBERS, Account, MonthRow, shared
 from streams.domain.desk import Desk
 from streams.domain.events import UsageEvent
 from streams.domain.money import MOST, MOST_QUANTITY, ONE
@@ -157,7 +157,7 @@ def charge(desk: Desk, account: Account, event: UsageEvent, card: RateCard) -> M
     if is_new:
         if len(account.rows) >= ROW_NUMBERS:
             return Rejected(reason=Reason.OUT_OF_RANGE, detail="the account has too many meters and prices")
-        account.rows[key] = row
+        account.rows[shared(key)] = row
         account.rows_made += 1
     row.quantity, row.amount, row.tax = quantity, amount, taxed
     row.charges += 1

@@ -44,7 +44,7 @@ def read_later_accounts() -> None:
         return account_of(
             [
                 [item[: inner[at]] for item in value] if at in inner else value
-                for at, value in enumerate(values[: fields.names.index("top_up") + 1])
+                for at, value in enumerate(values[: fields.names.index("rows") + 1])
             ]
         )
 

@@ -160,5 +160,7 @@ def _account(account: Account) -> Any:
     """Return an account's state; what was written of it before must be what would be written now."""
     stored = _ACCOUNT.encode(_ACCOUNTS.values(account))
     account.written = None
+    for part in (*account.rows.values(), *account.periods.values()):
+        part.written = None
     assert _ACCOUNT.encode(_ACCOUNTS.values(account)) == stored, account
     return _ACCOUNT.decode(stored)

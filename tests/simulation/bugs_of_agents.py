@@ -104,7 +104,7 @@ def ids_are_dropped_a_day_early(patch: pytest.MonkeyPatch) -> None:
 def a_changed_payment_is_not_written(patch: pytest.MonkeyPatch) -> None:
     """Of several payments that changed in one batch the last one is not written."""
 
-    def seal(right: Any, self: Cabinet[Any], batch: Batch) -> Iterator[None]:
+    def seal(right: Any, self: Cabinet[Any, Any], batch: Batch) -> Iterator[None]:
         if self._table == "payments" and len(self.changed) > 1:
             self.changed.popitem()
         return cast("Iterator[None]", right(self, batch))
@@ -115,11 +115,11 @@ def a_changed_payment_is_not_written(patch: pytest.MonkeyPatch) -> None:
 def an_account_touched_again_is_not_encoded_again(patch: pytest.MonkeyPatch) -> None:
     """Of an account that was encoded within a batch already the first state is written."""
 
-    def seal_one(right: Any, self: Cabinet[Any], key: bytes, batch: Batch) -> None:
+    def seal_one(right: Any, self: Cabinet[Any, Any], name: str, key: bytes, batch: Batch) -> None:
         if key in batch.writes.get(self._table, {}):
-            del self.changed[key]
+            del self.changed[name]
         else:
-            right(self, key, batch)
+            right(self, name, key, batch)
 
     wrap(patch, Cabinet, "seal_one", seal_one)
 

@@ -8,9 +8,12 @@ import pytest
 from schemas import wire
 from streams.agents import intake
 from streams.agents.intake import Intake
+from streams.agents.shelves import AccountShelf
+from streams.domain.account import Account
 from streams.domain.events import PricePublished, ProfileChanged, ProfileErased, Tick, UsageEvent
 from streams.domain.reasons import Rejected
-from streams.lanes.job import Header
+from streams.lanes.job import Header, KeyedStore
+from streams.lanes.spaces import MemorySpace
 from streams.partition import partition_of
 from streams.topics import INPUTS, PRICES, PROFILES, TICKS, USAGE, Topic
 from tests.golden.records import EXAMPLES
@@ -42,9 +45,17 @@ def encoded(topic: Topic, account_id: str = HERE) -> bytes:
     return SCHEMAS.codec(name).encode(record)
 
 
+def opened(*accounts: str) -> Intake:
+    """Return the intake of a lane that has these accounts at hand."""
+    shelf = AccountShelf(KeyedStore(MemorySpace()), SCHEMAS.codec("state-account"))
+    for account_id in accounts:
+        shelf.put(Account(0, account_id, "EUR", None, by_default=True, zones=(), first_open=0))
+    return Intake(SCHEMAS, LANE, LANES, shelf)
+
+
 def read(topic: Topic, key: bytes | None, value: bytes | None) -> object:
     """Return what a fresh intake makes of a record: an event, or the word of its reason."""
-    _, event = Intake(SCHEMAS, LANE, LANES).read(topic, Line(key, value))
+    _, event = opened().read(topic, Line(key, value))
     return event.reason.value if isinstance(event, Rejected) else event
 
 
@@ -59,7 +70,7 @@ def test_a_good_record_of_each_topic_is_an_event(topic: Topic) -> None:
 def test_an_event_knows_where_it_stood_and_all_that_came_with_it() -> None:
     value = encoded(USAGE)
 
-    origin, event = Intake(SCHEMAS, LANE, LANES).read(USAGE, Line(HERE.encode(), value))
+    origin, event = opened().read(USAGE, Line(HERE.encode(), value))
 
     assert isinstance(event, UsageEvent)
     assert event.origin is origin
@@ -116,36 +127,38 @@ def test_of_several_flaws_the_first_in_the_contracts_order_is_the_reason(
     assert read(USAGE, key, value) == reason
 
 
-def test_a_key_that_was_good_once_still_has_its_value_checked() -> None:
-    here = Intake(SCHEMAS, LANE, LANES)
-    here.read(USAGE, Line(HERE.encode(), encoded(USAGE)))
+def test_of_an_account_at_hand_value_and_key_are_still_checked() -> None:
+    here = opened(HERE, BESIDE)
 
-    for value, reason in (
-        (b"hello", "bad_magic"),
-        (encoded(USAGE, BESIDE), "key_mismatch"),
-        (None, "null_value"),
+    _, event = here.read(USAGE, Line(HERE.encode(), encoded(USAGE)))
+    assert isinstance(event, UsageEvent)
+    for key, value, reason in (
+        (HERE, b"hello", "bad_magic"),
+        (HERE, encoded(USAGE, BESIDE), "key_mismatch"),
+        (ELSEWHERE, encoded(USAGE, HERE), "key_mismatch"),
+        (HERE, None, "null_value"),
     ):
-        _, event = here.read(USAGE, Line(HERE.encode(), value))
+        _, event = here.read(USAGE, Line(key.encode(), value))
         assert isinstance(event, Rejected)
         assert event.reason.value == reason
 
 
-def test_a_bad_key_stays_bad_however_often_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "KNOWN_KEYS", 2)
-    here = Intake(SCHEMAS, LANE, LANES)
-    good = [n for n in map(str, range(100)) if partition_of(n.encode(), LANES) == LANE][:5]
+def test_the_key_of_an_account_at_hand_is_not_hashed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(
+        intake, "partition_of", lambda key, lanes: asked.append(key) or partition_of(key, lanes)
+    )
+    here = opened(HERE)
 
-    for _ in range(3):
-        for name in good:
-            _, event = here.read(USAGE, Line(name.encode(), encoded(USAGE, name)))
-            assert isinstance(event, UsageEvent)
-        _, event = here.read(USAGE, Line(ELSEWHERE.encode(), encoded(USAGE, ELSEWHERE)))
-        assert isinstance(event, Rejected)
-        assert event.reason.value == "wrong_partition"
+    for name in (HERE, BESIDE, HERE, BESIDE):
+        _, event = here.read(USAGE, Line(name.encode(), encoded(USAGE, name)))
+        assert isinstance(event, UsageEvent)
+
+    assert asked == [BESIDE.encode()] * 2
 
 
 def test_a_reason_comes_with_a_detail_for_people() -> None:
     for _, key, value in ORDER:
-        _, event = Intake(SCHEMAS, LANE, LANES).read(USAGE, Line(key, value))
+        _, event = opened().read(USAGE, Line(key, value))
         assert isinstance(event, Rejected)
         assert event.detail

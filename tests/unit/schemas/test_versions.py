@@ -123,8 +123,8 @@ def test_state_that_another_version_stored_is_read_at_once_and_at_a_restart(
     def is_read(record: Record) -> None:
         store = KeyedStore(MemorySpace())
         store.apply(b"acme", by_version[writer].codec("state-account").encode(record))
-        cabinet: Cabinet[Record] = Cabinet(
-            "accounts", store, by_version[reader].codec("state-account"), read=dict, write=dict
+        cabinet: Cabinet[bytes, Record] = Cabinet(
+            "accounts", store, by_version[reader].codec("state-account"), key_of=bytes, read=dict, write=dict
         )
         expected = as_read(record, written_as, read_as)
 
@@ -156,7 +156,9 @@ def test_state_under_an_id_that_nobody_told_of_stops_the_lane(
     store.apply(
         b"lane", by_version[2].codec("state-lane").encode({"time": 5, "forget_before": 3, "waited": 0})
     )
-    cabinet: Cabinet[Record] = Cabinet("lane", store, old.codec("state-lane"), read=dict, write=dict)
+    cabinet: Cabinet[bytes, Record] = Cabinet(
+        "lane", store, old.codec("state-lane"), key_of=bytes, read=dict, write=dict
+    )
 
     with pytest.raises(WireError, match="unknown_schema: no version of state-lane begins with"):
         cabinet.get(b"lane")
