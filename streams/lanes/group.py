@@ -47,6 +47,7 @@ class LaneGroup:
         self._lanes: dict[int, Lane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._held: list[Lane] = []
+        self._folding = asyncio.Lock()
 
     def attach(self, reach: Reach) -> None:
         """Give the lanes their way to the consumer."""
@@ -105,6 +106,7 @@ class LaneGroup:
             reach=self._reach,
             observer=self._observer,
             open_keeper=self._open_keeper,
+            folding=self._folding,
         )
         self._lanes[number] = lane
         task = asyncio.create_task(lane.run(), name=f"lane-{number}")

@@ -18,11 +18,14 @@ from streams.lanes.restore import committed_offsets, restore
 from streams.lanes.spaces import Keeper, MemoryKeeper, OpenKeeper
 from streams.lanes.transaction import UNFINISHED, Cluster, KeyValue, LaneProducer, Offset
 
-TURN_SECONDS = 0.005
-"""How long a lane keeps the event loop: then other lanes' commits and the consumer have their turns.
+TURN_SECONDS = 0.02
+"""How long a lane keeps the event loop: then the other lanes' commits and the consumer have their turns.
 
-A large commit waits for dozens of answers, and each of them for the turns of all lanes that fold.
+A large commit waits for dozens of answers, and each of them for a turn.
 """
+STRETCH_SECONDS = 0.2
+"""How long a lane folds, turn after turn, while others that could fold wait: the accounts of one lane stay in
+the processor's cache, those of all lanes in turn do not."""
 STEP_RECORDS = 100
 """Folded before the clock is looked at: one that opens an account is 20 times as dear as others."""
 
@@ -86,7 +89,9 @@ class Lane:
         reach: Reach,
         observer: Observer,
         open_keeper: OpenKeeper = MemoryKeeper,
+        folding: asyncio.Lock | None = None,
     ) -> None:
+        """`folding` is held by the one lane of a worker that folds."""
         self.number = number
         self._job = job
         self._cluster = cluster
@@ -114,7 +119,9 @@ class Lane:
         self._ready = False
         self._stopping = False
         self._arrived = asyncio.Event()
+        self._folding = folding or asyncio.Lock()
         self._turn_began = 0.0
+        self._stretch_began = 0.0
         self.turning = asyncio.Lock()
         """Held while a batch is folded and committed; who takes it holds the lane between two batches."""
 
@@ -244,15 +251,16 @@ class Lane:
 
     async def _turn(self) -> None:
         """Fold and commit one batch."""
-        began = self._turn_began = time.perf_counter()
         batch = Batch()
-        await self._fold_queue(batch)
-        self._act_on_barriers(batch)
-        if not (batch.runs or batch.outputs or batch.writes or self._working is not self._noted):
-            return
-        for _ in self._fold.seal(batch):
-            await self._let_others()
-        folded = time.perf_counter()
+        async with self._folding:
+            began = self._turn_began = self._stretch_began = time.perf_counter()
+            await self._fold_queue(batch)
+            self._act_on_barriers(batch)
+            if not (batch.runs or batch.outputs or batch.writes or self._working is not self._noted):
+                return
+            for _ in self._fold.seal(batch):
+                await self._let_others()
+            folded = time.perf_counter()
         await self._commit(batch)
         times = Times(fold=folded - began, commit=time.perf_counter() - folded)
         lag = sum(end - self._folded[topic] for topic, end in self._ends.items())
@@ -287,10 +295,18 @@ class Lane:
         await self._let_others()
 
     async def _let_others(self) -> None:
-        """Leave the event loop to others where it was this lane's for long enough."""
-        if time.perf_counter() - self._turn_began >= TURN_SECONDS:
+        """Leave the event loop to others where it was this lane's for long enough, and folding to lanes."""
+        now = time.perf_counter()
+        if now - self._turn_began < TURN_SECONDS:
+            return
+        if now - self._stretch_began < STRETCH_SECONDS:
             await asyncio.sleep(0)
-            self._turn_began = time.perf_counter()
+        else:
+            self._folding.release()
+            await asyncio.sleep(0)
+            await self._folding.acquire()  # after those that wait: it is first come, first served
+            self._stretch_began = time.perf_counter()
+        self._turn_began = time.perf_counter()
 
     def _act_on_barriers(self, batch: Batch) -> None:
         """Go on with the last barrier's work; that done, act on the barriers that are due."""
