@@ -212,10 +212,25 @@ class World:
     ) -> tuple[dict[str, Store], int]:
         return {name: table.store(keeper.space(name)) for name, table in tables.items()}, 7
 
-    def lane(self, job: Job, *, batch_records: int = 100, gather_seconds: float = 0.0) -> Lane:
-        """Return lane 0, not yet running."""
-        pace = Pace(gather_seconds=gather_seconds, batch_records=batch_records)
-        return Lane(0, job=job, cluster=CLUSTER, pace=pace, reach=self.reach, observer=self.observer)
+    def lane(
+        self,
+        job: Job,
+        *,
+        number: int = 0,
+        batch_records: int = 100,
+        gather_seconds: float = 0.0,
+        folding: asyncio.Lock | None = None,
+    ) -> Lane:
+        """Return a lane, not yet running."""
+        return Lane(
+            number,
+            job=job,
+            cluster=CLUSTER,
+            pace=Pace(gather_seconds=gather_seconds, batch_records=batch_records),
+            reach=self.reach,
+            observer=self.observer,
+            folding=folding,
+        )
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from streams.lanes import lane as lane_module
 from streams.lanes.lane import STEP_RECORDS, TURN_SECONDS, Fetch, Lane
 from streams.lanes.transaction import UNFINISHED
 from tests.unit.lanes.doubles import Job, Line, World, fetch, quiet, until
@@ -21,7 +22,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 @asynccontextmanager
 async def running(world: World, job: Job, **pace: Any) -> AsyncIterator[Lane]:
-    """Run lane 0 for the block, opened; then let it end."""
+    """Run a lane for the block, opened; then let it end."""
     lane = world.lane(job, **pace)
     task = asyncio.create_task(lane.run())
     try:
@@ -398,6 +399,51 @@ async def test_others_have_the_event_loop_between_the_parts_of_a_long_batch(
 
     assert len(found) == 5 + 3
     assert all(before < after for before, after in pairwise(found))
+
+
+async def two_lanes_fold(world: World, monkeypatch: pytest.MonkeyPatch, stretch: float) -> list[int]:
+    """Give two lanes of one worker four turns each, at once; return whose parts were folded, in order."""
+    folded = list[int]()
+
+    def slow(number: int) -> None:
+        folded.append(number)
+        time.sleep(TURN_SECONDS)
+
+    monkeypatch.setattr(lane_module, "STRETCH_SECONDS", stretch)
+    folding, jobs = asyncio.Lock(), (Job(), Job())
+    pace: dict[str, Any] = {"folding": folding, "batch_records": 1_000}
+    async with running(world, jobs[0], **pace) as a, running(world, jobs[1], number=1, **pace) as b:
+        for number, (lane, job) in enumerate(zip((a, b), jobs, strict=True)):
+            assert job.fold is not None
+            monkeypatch.setattr(job.fold, "apply", lambda topic, records, batch, n=number: slow(n))
+            lane.deliver(fetch("a", *range(4 * STEP_RECORDS), lane=number))
+        await until(lambda: all(job.fold and job.fold.committed_batches for job in jobs))
+    return folded
+
+
+async def test_one_lane_folds_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await two_lanes_fold(world, monkeypatch, stretch=60) == [0] * 4 + [1] * 4
+
+
+async def test_a_lane_that_waits_to_fold_is_let_in_after_a_stretch(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await two_lanes_fold(world, monkeypatch, stretch=0) == [0, 1] * 4
+
+
+async def test_a_lane_commits_while_another_folds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    folding, first, second = asyncio.Lock(), Job(), Job()
+    async with (
+        running(world, first, folding=folding) as a,
+        running(world, second, number=1, folding=folding) as b,
+    ):
+        is_held = held(world)
+        a.deliver(fetch("a", 0))
+        await until(is_held)
+        b.deliver(fetch("a", 0, lane=1))
+        await until(lambda: world.producer(1).commits)
+        assert not world.producer(0).commits
+        world.producer(0).gate.set()
 
 
 # -- barriers
