@@ -116,11 +116,11 @@ class Strict:
 @cache
 def _types() -> dict[int, tuple[str, Record, Any]]:
     """Return by id the name of a record type, its schema, and the same parsed by fastavro."""
-    ids = json.loads((FOLDER / "ids.json").read_text())
     found = {}
-    for name, schema_id in ids.items():
-        schema = json.loads((FOLDER / f"{name}.avsc").read_text())
-        found[schema_id] = (name, schema, fastavro.parse_schema(_plain(schema)))
+    for path in (FOLDER / "released").glob("*.avsc"):
+        name, schema_id = path.stem.split(".")
+        schema = json.loads(path.read_text())
+        found[int(schema_id)] = (name, schema, fastavro.parse_schema(_plain(schema)))
     return found
 
 
