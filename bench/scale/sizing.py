@@ -19,7 +19,7 @@ LANES_A_WORKER = 4
 """So that as many workers more can share the work later, and a lost one's lanes go to several."""
 DAY_SECONDS = 86_400
 MEASURED_FROM = ("accounts", "memory")
-IN_MEMORY, IN_ROCKSDB = "memory, restored", "RocksDB, built"
+IN_MEMORY, BUILT, RESTARTED = "memory, restored", "RocksDB, built", "RocksDB, restarted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,8 @@ class Facts:
     an_id: Unit
     worker_mb: float
     """Of a worker with no account."""
+    gathered_mb: float
+    """What one with RocksDB comes to hold besides, however much it stores: caches, what is in no file yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,7 @@ def facts(lines: Mapping[str, Sequence[Line]]) -> Facts | None:
         account=account,
         an_id=an_id,
         worker_mb=base,
+        gathered_mb=_gathered_mb(held),
     )
 
 
@@ -111,14 +114,14 @@ def plan(found: Facts, events_per_s: float, accounts: int, days: int) -> Plan:
         cores=math.ceil(workers * max(1.0, found.worker_cores)),
         lanes=workers * LANES_A_WORKER,
         ids=ids,
-        memory_gb_each=gb_each("rocksdb_memory", found.worker_mb),
+        memory_gb_each=gb_each("rocksdb_memory", found.worker_mb + found.gathered_mb),
         disk_gb_each=gb_each("rocksdb_disk", 0),
         all_in_memory_gb_each=gb_each("memory", found.worker_mb),
     )
 
 
 _NAMES = ("memory", "rocksdb_memory", "rocksdb_disk")
-_PLACES = ((IN_MEMORY, "rss_mb"), (IN_ROCKSDB, "rss_mb"), (IN_ROCKSDB, "disk_mb"))
+_PLACES = ((IN_MEMORY, "rss_mb"), (RESTARTED, "rss_mb"), (BUILT, "disk_mb"))
 
 
 def _empty_mb(held: Sequence[Line]) -> float | None:
@@ -131,6 +134,14 @@ def _empty_mb(held: Sequence[Line]) -> float | None:
     return float(least["rss_mb"] - (least["accounts"] * unit[0] + least["ids"] * unit[1]) / 2**20)
 
 
+def _gathered_mb(held: Sequence[Line]) -> float:
+    """Return the most that a worker held when it had built its store above what it held with it reopened."""
+    rows = [row for row in held if row.get("rss_mb") is not None]
+    reopened = {(row["accounts"], row["ids"]): row["rss_mb"] for row in rows if row["state"] == RESTARTED}
+    built = [row for row in rows if row["state"] == BUILT]
+    return float(max(row["rss_mb"] - reopened[row["accounts"], row["ids"]] for row in built))
+
+
 def _facts(found: Facts) -> str:
     def row(what: str, unit: Unit) -> str:
         return f"| {what} | {unit.memory:,.0f} | {unit.rocksdb_memory:,.0f} | {unit.rocksdb_disk:,.0f} |"
@@ -139,7 +150,8 @@ def _facts(found: Facts) -> str:
         [
             f"A worker with {found.accounts:,} accounts does {found.worker_events_per_s:,.0f} events/s on "
             f"{found.worker_cores:.2f} cores, {found.worker_events_per_s / found.worker_cores:,.0f} a core. "
-            f"Without any account it holds {found.worker_mb:,.0f} MB.",
+            f"Without any account it holds {found.worker_mb:,.0f} MB; with RocksDB it comes to hold "
+            f"{found.gathered_mb:,.0f} MB more, however much it stores.",
             "",
             "| bytes | store in memory | RocksDB: memory | RocksDB: disk |",
             "|---|---|---|---|",

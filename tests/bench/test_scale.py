@@ -79,6 +79,22 @@ def test_a_plan_is_worked_out_from_what_was_measured():
     assert plan.disk_gb_each == pytest.approx((1_024_000_000 + 864_000_000_000) / 10 / 2**30)
 
 
+def test_what_rocksdb_gathers_is_counted_once_however_many_ids_there_are():
+    held = held_by_all(account=1_024, an_id=100)
+    for row in held:
+        if row["state"] == sizing.BUILT:
+            row["rss_mb"] += row["accounts"] / 10
+
+    facts = sizing.facts({"accounts": SPEEDS, "memory": held})
+
+    assert facts is not None
+    assert facts.gathered_mb == pytest.approx(500)
+    assert facts.an_id.rocksdb_memory == pytest.approx(100)
+    plan = sizing.plan(facts, events_per_s=100_000, accounts=1_000_000, days=1)
+    stored = (1_024_000_000 + 864_000_000_000) / 10 / 2**30
+    assert plan.memory_gb_each == pytest.approx(stored + (100 + 500) / 1_024)
+
+
 def test_sizing_without_its_measures_says_so():
     assert "not complete yet" in sizing.sizing({"accounts": SPEEDS})
 
