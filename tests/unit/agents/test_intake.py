@@ -157,6 +157,19 @@ def test_the_key_of_an_account_at_hand_is_not_hashed_again(monkeypatch: pytest.M
     assert asked == [BESIDE.encode()] * 2
 
 
+def test_a_bad_key_stays_bad_however_often_it_comes() -> None:
+    good = [n for n in map(str, range(100)) if partition_of(n.encode(), LANES) == LANE][:5]
+    here = opened(*good[:2])
+
+    for _ in range(3):
+        for name in good:
+            _, event = here.read(USAGE, Line(name.encode(), encoded(USAGE, name)))
+            assert isinstance(event, UsageEvent)
+        _, event = here.read(USAGE, Line(ELSEWHERE.encode(), encoded(USAGE, ELSEWHERE)))
+        assert isinstance(event, Rejected)
+        assert event.reason.value == "wrong_partition"
+
+
 def test_a_reason_comes_with_a_detail_for_people() -> None:
     for _, key, value in ORDER:
         _, event = opened().read(USAGE, Line(key, value))
