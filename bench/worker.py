@@ -18,7 +18,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from streams import app
 from streams.agents.job import BillingJob
 from streams.lanes import lane, transport
-from streams.lanes.transaction import WRITES, KeyValue, LaneProducer, Offset
+from streams.lanes.batches import KeyValue
+from streams.lanes.transaction import WRITES, LaneProducer, Offset
 
 LEDGERLESS_JOB = partial(BillingJob, ledger=False)
 

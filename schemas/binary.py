@@ -102,6 +102,33 @@ def put_number(whole: int, out: BytesWriter) -> None:
     out.append(left)
 
 
+def put_text(text: str, out: BytesWriter) -> None:
+    """Append a string, UTF-8."""
+    data = text.encode()
+    put_number(len(data), out)
+    out.write(data)
+
+
+def put_decimal(whole: int, out: BytesWriter) -> None:
+    """Append a decimal(38, 12): two's-complement bytes of a whole number of 10^-12."""
+    if not -WORD <= whole <= WORD:
+        if not -LIMIT < whole < LIMIT:
+            raise OverflowError("a decimal has more than 38 digits")
+        size = (whole if whole >= 0 else ~whole).bit_length() // 8 + 1
+        put_number(size, out)
+        out.write(whole.to_bytes(size, "big", signed=True))
+        return
+    shift = 0
+    left = (whole if whole >= 0 else ~whole) >> 7
+    while left:
+        shift += 8
+        left >>= 8
+    out.append((shift >> 2) + 2)  # the number of bytes, zigzag
+    while shift >= 0:
+        out.append(whole >> shift & 255)
+        shift -= 8
+
+
 _LEFT_OUT: Final = object()
 
 
@@ -162,9 +189,7 @@ class Text(Kind):
         """Append a string."""
         if not isinstance(value, str):
             raise TypeError(f"a string is expected, not {value!r}")
-        data = value.encode()
-        put_number(len(data), out)
-        out.write(data)
+        put_text(value, out)
 
     def read(self, source: Reader) -> Any:
         """Read a string."""
@@ -226,23 +251,7 @@ class Decimal(Kind):
         """Append an amount or a quantity."""
         if type(value) is not int:
             raise TypeError(f"whole numbers of 10^-12 only, not {value!r}")
-        whole: int = value
-        if not -WORD <= whole <= WORD:
-            if not -LIMIT < whole < LIMIT:
-                raise OverflowError("a decimal has more than 38 digits")
-            size = (whole if whole >= 0 else ~whole).bit_length() // 8 + 1
-            put_number(size, out)
-            out.write(whole.to_bytes(size, "big", signed=True))
-            return
-        shift = 0
-        left = (whole if whole >= 0 else ~whole) >> 7
-        while left:
-            shift += 8
-            left >>= 8
-        out.append((shift >> 2) + 2)  # the number of bytes, zigzag
-        while shift >= 0:
-            out.append(whole >> shift & 255)
-            shift -= 8
+        put_decimal(value, out)
 
     def read(self, source: Reader) -> Any:
         """Read an amount or a quantity."""
@@ -425,6 +434,17 @@ class Fields(Kind):
         """Return fields from the one numbered `first` on as Written."""
         out = BytesWriter()
         return Written(self._write_run(first, values, out) - first, out.getvalue())
+
+    def first(self, count: int) -> "Fields":
+        """Return a record of the first fields of this one."""
+        cut = Fields(self._name, self._defaults)
+        for at in range(count):
+            cut.add(self.names[at], self._kinds[at])
+        return cut
+
+    def default_of(self, name: str) -> Any:
+        """Return a field's default as a Python value; raises KeyError where it has none."""
+        return self._defaults[name]
 
     def kind_in(self, name: str) -> Kind:
         """Return what writes a field."""

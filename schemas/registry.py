@@ -15,6 +15,7 @@ from schemas import wire
 if TYPE_CHECKING:
     from confluent_kafka.schema_registry import SchemaRegistryClient
 
+SUBJECT_NOT_FOUND = 40401
 NO_TOPICS: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
@@ -57,19 +58,24 @@ def subjects(name: str, topics: Mapping[str, Sequence[str]]) -> list[str]:
     a type that no topic names, FULLNAME (RecordNameStrategy).
     https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/#subject-name-strategy
     """
-    definition = wire.definition(name)
-    full_name = f"{definition['namespace']}.{definition['name']}"
+    full_name = wire.full_name(wire.definition(name))
     carriers = [topic for topic, names in topics.items() if name in names]
     if not carriers:
         return [full_name]
     return [f"{topic}-value" if len(topics[topic]) == 1 else f"{topic}-{full_name}" for topic in carriers]
 
 
+def former_subjects(name: str) -> list[str]:
+    """Return the subjects that a record type of no topic had under the names that are its aliases now."""
+    aliases: list[str] = wire.definition(name).get("aliases", [])
+    return aliases
+
+
 def _connected(client: "SchemaRegistryClient", topics: Mapping[str, Sequence[str]]) -> wire.Schemas:
     ids = {name: _register(client, name, subjects(name, topics)) for name in wire.fixed_ids()}
     schemas_in_use = wire.Schemas(ids)
     for name, own in ids.items():
-        for subject in subjects(name, topics):
+        for subject in [*subjects(name, topics), *former_subjects(name)]:
             for codec in _other_versions(client, name, subject, own):
                 schemas_in_use.add_version(codec)
     return schemas_in_use
@@ -93,11 +99,24 @@ def _register(client: "SchemaRegistryClient", name: str, under: list[str]) -> in
 def _other_versions(
     client: "SchemaRegistryClient", name: str, subject: str, own: int
 ) -> Iterator[wire.Codec]:
-    for version in client.get_versions(subject):
+    for version in _versions(client, subject):
         other = client.get_version(subject, version)
         if other.schema_id != own:
             written_as = json.loads(other.schema.schema_str)
             yield wire.Codec(name, other.schema_id, wire.definition(name), written_as=written_as)
+
+
+def _versions(client: "SchemaRegistryClient", subject: str) -> Sequence[int]:
+    """Return the versions of a subject; none where the registry never had it."""
+    from confluent_kafka.schema_registry import SchemaRegistryError
+
+    try:
+        versions: Sequence[int] = client.get_versions(subject)
+    except SchemaRegistryError as e:
+        if e.error_code == SUBJECT_NOT_FOUND:
+            return []
+        raise
+    return versions
 
 
 def _one_line(error: Exception) -> str:

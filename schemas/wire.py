@@ -10,6 +10,7 @@ Wire format: https://docs.confluent.io/platform/current/schema-registry/fundamen
 import json
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -69,7 +70,16 @@ class Codec:
         self.schema_id = schema_id
         self.header = HEADER.pack(MAGIC, schema_id)
         self.fields = record_kind(definition)
-        self._older = None if written_as is None else Older(written_as, definition)
+        self._older: Older | None = None
+        self._written = self.fields
+        self._added: Record = {}  # fields that came after, with their defaults
+        if written_as is not None:
+            known = _known_fields(written_as, definition)
+            if known is None:
+                self._older = Older(written_as, definition)
+            else:
+                self._written = self.fields.first(known)
+                self._added = {name: self.fields.default_of(name) for name in self.fields.names[known:]}
         self.versions: dict[bytes, Codec] = {}
         """What else is read as this record, by header: Schemas.add_version()."""
 
@@ -98,7 +108,10 @@ class Codec:
         """Return the record of wire bytes whose header was already checked; raises WireError."""
         if self._older is not None:
             return self._older.decode(self.name, data)
-        return cast("Record", self._read(data, as_values=False))
+        record = cast("Record", self._read(data, as_values=False))
+        for name, default in self._added.items():
+            record[name] = copy(default)
+        return record
 
     def values(self, data: bytes) -> Sequence[Any]:
         """Return what decode() does with each record as a list of its values in the order of its schema.
@@ -107,12 +120,15 @@ class Codec:
         """
         if self._older is not None:
             data = self.encode(self._older.decode(self.name, data))
-        return cast("Sequence[Any]", self._read(data, as_values=True))
+        values = cast("list[Any]", self._read(data, as_values=True))
+        for default in self._added.values():
+            values.append(copy(default))
+        return values
 
     def _read(self, data: bytes, *, as_values: bool) -> Any:
         source = Reader(data, HEADER_BYTES)
         try:
-            found = self.fields.values(source) if as_values else self.fields.read(source)
+            found = self._written.values(source) if as_values else self._written.read(source)
         except (TruncatedError, IndexError):
             raise WireError("truncated", f"{self.name} ends early after {len(data)} bytes") from None
         except UndecodableError as e:
@@ -128,8 +144,27 @@ class Codec:
         return Reader(data, HEADER_BYTES).number()
 
 
+def _known_fields(written_as: Record, definition: Record) -> int | None:
+    """Return how many fields another version has, where those are the first of the one in use and the same.
+
+    Then they are read as quickly. None: it differs otherwise.
+    """
+    theirs, ours = (_shape(schema["fields"]) for schema in (written_as, definition))
+    known = len(theirs)
+    if theirs != ours[:known] or not all("default" in field for field in definition["fields"][known:]):
+        return None
+    return known
+
+
+def _shape(node: Any) -> Any:
+    """Return a schema without what does not show in bytes."""
+    if isinstance(node, dict):
+        return {k: _shape(v) for k, v in node.items() if k not in {"doc", "default", "aliases"}}
+    return [_shape(v) for v in node] if isinstance(node, list) else node
+
+
 class Older:
-    """Reads what an older version of a schema wrote as the version in use, by fastavro's resolution."""
+    """Reads what another version of a schema wrote as the version in use, by fastavro's resolution."""
 
     def __init__(self, written_as: Record, read_as: Record) -> None:
         self._writer = fastavro.parse_schema(_plain(written_as))
@@ -169,6 +204,10 @@ class Schemas:
         self._by_id[codec.schema_id] = codec
         self._codecs[codec.name].versions[codec.header] = codec
 
+    def is_current(self, data: bytes) -> bool:
+        """Tell whether wire bytes were written with the version in use of their record type."""
+        return self._by_id[HEADER.unpack_from(data)[1]] in self._codecs.values()
+
     def decode(self, data: bytes, *expected: str) -> tuple[str, Record]:
         """Return (record type, record) of wire bytes; raises WireError, also for a type not expected."""
         codec = self.codec_of(data, *expected)
@@ -193,6 +232,11 @@ def definition(name: str) -> Record:
     """Return the schema of a record type as its file says it."""
     loaded: Record = json.loads((_DIRECTORY / f"{name}.avsc").read_text(encoding="utf-8"))
     return loaded
+
+
+def full_name(definition: Record) -> str:
+    """Return a schema's name with its namespace."""
+    return f"{definition['namespace']}.{definition['name']}"
 
 
 def fixed_ids() -> dict[str, int]:

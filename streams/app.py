@@ -24,14 +24,16 @@ from streams.domain.book import Policy
 from streams.domain.outputs import Party
 from streams.lag import LagError
 from streams.lanes import client
-from streams.lanes.app import LanesApp, View
+from streams.lanes.app import LanesApp
 from streams.lanes.group import FAULT_EXIT
 from streams.lanes.lane import Lane, Pace
 from streams.lanes.spaces import Keeper, MemoryKeeper, OpenKeeper, Slot
 from streams.lanes.transaction import Cluster
+from streams.lanes.view import View
 from streams.seldom import Seldom
 from streams.settings import Settings, SettingsError, read
 from streams.ticker import tick_for_ever
+from streams.topics import BALANCES
 
 CONFIG_EXIT = 2
 """Exit code where a restart would not help."""
@@ -97,7 +99,7 @@ def run(instance: str = "", *, replay: bool = False) -> int:
         consumer_group_instance_id=settings.worker_name or instance or None,
         leaves_group=not settings.worker_name,
     )
-    job.view = View(app, name="balances", partitions=settings.lanes)
+    job.view = observer.view = View(app, name=BALANCES.name, partitions=settings.lanes)
     observer.group = app.lane_group
     try:
         pages = metrics.serve(settings.http_port, health)

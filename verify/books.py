@@ -93,7 +93,8 @@ class Books:
     statuses: dict[str, Found] = field(default_factory=dict)
     decisions: dict[str, Found] = field(default_factory=dict)
     states: dict[str, Found] = field(default_factory=dict)
-    """The last value of each account in the lanes' changelog."""
+    """What a restarted lane would know of each account: the last value in the lanes' changelog, and over it
+    what charges have changed since, which is in the balance."""
     invoices: Grouped = field(default_factory=dict)
     credit_notes: Grouped = field(default_factory=dict)
     commands: Grouped = field(default_factory=dict)
@@ -137,6 +138,9 @@ def read(topics: Topics) -> Books:
     for found in _decoded(topics, names.JOURNAL.name, names.JOURNAL.records, books):
         books.journal[found.place.partition].append(found)
     _read_states(topics, books)
+    for account_id, state in books.states.items():
+        if account_id in books.balances:
+            _bring_up(state, books.balances[account_id], books)
     return books
 
 
@@ -196,6 +200,36 @@ def _read_states(topics: Topics, books: Books) -> None:
             content.setdefault("account_id", (record.key or b"").decode(errors="replace"))
             if _is_owned(topics, found, books):
                 books.states[content["account_id"]] = found
+
+
+def _bring_up(state: Found, balance: Found, books: Books) -> None:
+    """Bring a state to its account's balance, where that is ahead of it."""
+    told, known = balance.content, state.content
+    if told["entries"] <= known["entries"]:
+        return
+    try:
+        totals = {periods.index_of(row["period"]): row for row in told["open_periods"]}
+        usage = {_key(periods.index_of(row["month"]), row): row for row in told["usage"]}
+    except ValueError as e:
+        books.misplaced.append(
+            Misplaced(balance.place, told["account_id"], "a balance tells months", "YYYY-MM", str(e))
+        )
+        return
+    known |= {name: told[name] for name in ("balance", "entries")}
+    for period in known["periods"]:
+        if (row := totals.get(period["month"])) is not None:
+            period |= {name: row[name] for name in ("received", "charges", "tax")}
+    rows = {(row["month"], row["meter"], row["version"], row["rate"]): row for row in known["rows"]}
+    for key, row in usage.items():
+        if key not in rows:
+            month, meter, version, rate = key
+            rows[key] = {"month": month, "meter": meter, "version": version, "rate": rate}
+            known["rows"].append(rows[key])
+        rows[key] |= {name: row[name] for name in ("quantity", "amount", "tax")}
+
+
+def _key(month: int, row: Content) -> tuple[int, str, int, int | None]:
+    return (month, row["meter"], row["price_version"], row["tax_rate"])
 
 
 def _owned(topics: Topics, name: str, books: Books) -> list[Found]:

@@ -12,7 +12,7 @@ from schemas import wire
 from streams import topics as names
 
 ACCOUNTS_CHANGELOG = names.changelog("evergreen", "accounts")
-"""The lanes' own memory of each account, one value an account; written with each commit."""
+"""The lanes' own memory of each account, but for what charges changed since: that is in its balance."""
 
 INPUTS = tuple(topic.name for topic in names.INPUTS)
 READ = (*(topic.name for topic in names.ALL), ACCOUNTS_CHANGELOG)

@@ -43,7 +43,7 @@ MEASURE = Measure(
         "and a usage event; then a worker is started anew and restores them. The backlog is one "
         "transaction: it becomes visible at one moment, where the clock starts; it stops when all is "
         "committed. It goes round the accounts in turn, which is the worst for a million of them: no two "
-        "events of a batch share the account's state and balance that follow. After a restore each account "
+        "events of a batch share the balance that follows. After a restore each account "
         "is read from its bytes when its first event comes, so there is a line for the backlog right after "
         "it, and one for a later backlog, when the worker has met every account and keeps it "
         "(EVERGREEN_CACHED_ACCOUNTS)."

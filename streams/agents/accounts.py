@@ -1,15 +1,13 @@
 """An account's state to and from the values of schemas/state-account.avsc. Field by field, no rule.
 
-A lane over many accounts writes and reads one for almost each event, so both are done without names, and
-what a charge leaves as it was is written once. What an account works out from its other fields is not
-stored: prepare() in the rules does it again.
+A lane over many accounts reads one for almost each event, so it is done without names. What an account works
+out from its other fields is not stored: prepare() in the rules does it again.
 """
 
 from collections.abc import Sequence
 from sys import intern
-from typing import Any, Final, cast, final
+from typing import Any, Final, cast
 
-from schemas.binary import Fields, Written
 from schemas.wire import Values
 from streams.domain.account import Account, Ended, MonthRow, Part, Pending, Period, RowKey, TopUp, shared
 from streams.domain.events import AutomaticTopUp, Consent, TaxRate
@@ -19,68 +17,39 @@ from streams.domain.periods import ZoneFrom
 _STATUS: Final = {status.value: status for status in Status}
 
 
-@final
-class AccountRecords:
-    """From accounts to the values of their schema."""
-
-    def __init__(self, fields: Fields) -> None:
-        """`fields`: the schema's."""
-        self._fields = fields
-        self._rows = fields.record_in("rows")
-        self._movements = fields.record_in("periods").kind_in("movements")
-        self._settled_at = fields.names.index("account_id")
-        self._settled = fields.names.index("balance") - self._settled_at
-        self._row_fields = len(self._rows.names)
-        self._uncarried = self._rows.run(self._rows.names.index("invoiced_quantity"), (0, 0, 0, []))
-        self._keys: dict[RowKey, Written] = {}
-
-    def values(self, a: Account) -> Values:
-        """Return an account's state; what did not change since it was last written comes as Written."""
-        settled = a.written
-        if settled is None:
-            settled = a.written = self._fields.run(self._settled_at, _settled(a)).data
-        return (
-            a.wake_at,
-            Written(self._settled, settled),
-            a.balance,
-            a.entries,
-            [self._period(month, period) for month, period in a.periods.items()],
-            a.rows_made,
-            [self._row(key, row) for key, row in a.rows.items()],
-        )
-
-    def _period(self, month: int, period: Period) -> Values:
-        written = period.written
-        if written is None:
-            movements = [(m.kind, m.reference, m.amount, m.occurred_at, m.reason) for m in period.movements]
-            written = period.written = self._movements.written(movements)
-        return (month, period.received, period.charges, period.tax, Written(1, written))
-
-    def _row(self, key: RowKey, row: MonthRow) -> Written:
-        written = row.written
-        if written is None:
-            written = row.written = self._rows.written(self._row_values(key, row))
-        return Written(self._row_fields, written)
-
-    def _row_values(self, key: RowKey, row: MonthRow) -> Values:
-        named = self._keys.get(key)
-        if named is None:
-            named = self._keys[key] = self._rows.run(0, key)
-        if row.parts or row.invoiced_quantity or row.invoiced_amount or row.invoiced_tax:
-            parts = [(p.invoice, p.period, p.quantity, p.amount, p.tax) for p in row.parts]
-            return (
-                named,
-                row.number,
-                row.quantity,
-                row.amount,
-                row.tax,
-                row.charges,
-                row.invoiced_quantity,
-                row.invoiced_amount,
-                row.invoiced_tax,
-                parts,
-            )
-        return (named, row.number, row.quantity, row.amount, row.tax, row.charges, self._uncarried)
+def account_values(a: Account) -> Values:
+    """Return an account's state in the order of its schema."""
+    auto = a.automatic_top_up
+    return (
+        a.wake_at,
+        a.account_id,
+        a.currency,
+        a.opened_at,
+        a.by_default,
+        [(z.month, z.zone) for z in a.zones],
+        a.first_open,
+        a.revision,
+        [(r.valid_from, r.rate) for r in a.tax_rates],
+        None if auto is None else _automatic(auto),
+        a.warning_level_minor,
+        a.overdraft_minor,
+        a.closed,
+        a.closed_at,
+        a.cut_at,
+        a.opening,
+        a.invoices,
+        a.credit_notes,
+        a.status,
+        a.status_since,
+        a.told_status,
+        a.mail_at,
+        _top_up(a.top_up),
+        a.balance,
+        a.entries,
+        [_period(month, period) for month, period in a.periods.items()],
+        a.rows_made,
+        [_row(key, row) for key, row in a.rows.items()],
+    )
 
 
 def account_of(values: Sequence[Any]) -> Account:
@@ -151,32 +120,23 @@ def account_of(values: Sequence[Any]) -> Account:
     return a
 
 
-def _settled(a: Account) -> Values:
-    """Return what a charge leaves as it is."""
-    auto = a.automatic_top_up
+def _period(month: int, period: Period) -> Values:
+    movements = [(m.kind, m.reference, m.amount, m.occurred_at, m.reason) for m in period.movements]
+    return (month, period.received, period.charges, period.tax, movements)
+
+
+def _row(key: RowKey, row: MonthRow) -> Values:
     return (
-        a.account_id,
-        a.currency,
-        a.opened_at,
-        a.by_default,
-        [(z.month, z.zone) for z in a.zones],
-        a.first_open,
-        a.revision,
-        [(r.valid_from, r.rate) for r in a.tax_rates],
-        None if auto is None else _automatic(auto),
-        a.warning_level_minor,
-        a.overdraft_minor,
-        a.closed,
-        a.closed_at,
-        a.cut_at,
-        a.opening,
-        a.invoices,
-        a.credit_notes,
-        a.status,
-        a.status_since,
-        a.told_status,
-        a.mail_at,
-        _top_up(a.top_up),
+        *key,
+        row.number,
+        row.quantity,
+        row.amount,
+        row.tax,
+        row.charges,
+        row.invoiced_quantity,
+        row.invoiced_amount,
+        row.invoiced_tax,
+        [(p.invoice, p.period, p.quantity, p.amount, p.tax) for p in row.parts],
     )
 
 

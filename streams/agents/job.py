@@ -15,7 +15,6 @@ from streams.agents.input_logs import InputLogs
 from streams.agents.intake import Intake
 from streams.agents.seen import SeenShelf, SeenStore
 from streams.agents.shelves import (
-    SEALED_AT_ONCE,
     AccountShelf,
     AdjustmentShelf,
     LaneShelf,
@@ -30,8 +29,8 @@ from streams.domain.events import Event, Origin, ProfileChanged, ProfileErased, 
 from streams.domain.outputs import DeadLetter, LedgerEntry, Output, TopUpDecided
 from streams.domain.reasons import Rejected
 from streams.domain.shelves import Shelves
-from streams.lanes.app import View
 from streams.lanes.job import Batch, Fold, KeyedStore, Record, Store, Table
+from streams.lanes.view import View
 from streams.settings import Settings
 from streams.topics import (
     BALANCES,
@@ -83,7 +82,7 @@ class BillingJob:
         self.schemas = schemas
         self.worker = worker
         self.view: View | None = None
-        """The Faust table of committed balances: the last record of each account, as its topic has it."""
+        """Where the committed balances are shown: the last record of each account, as its topic has it."""
         self.inputs = [settings.topic(topic.name) for topic in INPUTS]
         self.leading = [settings.topic(topic.name) for topic in (PRICES, SETTINGS, PROFILES)]
         """A backlog of usage meets the prices and settings that were published while nobody worked."""
@@ -96,6 +95,7 @@ class BillingJob:
             )
             for name in STATE_TABLES
         ]
+        self.tables.append(Table(name=BALANCES.name, topic=settings.topic(BALANCES.name), store=KeyedStore))
         profiles = settings.topic(PROFILES.name)
         self.tables.append(
             Table(
@@ -108,6 +108,10 @@ class BillingJob:
 
     def open(self, lane: int, stores: Mapping[str, Store]) -> Fold:
         """Return the fold of a lane over its restored stores."""
+        balances = stores[BALANCES.name]
+        assert isinstance(balances, KeyedStore)
+        if self.view is not None:
+            self.view.show(lane, balances)
         return BillingFold(self, lane, stores)
 
 
@@ -135,20 +139,22 @@ class BillingFold:
         self._seen = SeenShelf(seen_store)
         self._ledger = job.settings.topic(LEDGER.name)
         self._entry = codec("ledger-entry")
-        self._balances_topic = job.settings.topic(BALANCES.name)
-        self._balance = codec("account-balance")
         keyed = {name: store for name, store in stores.items() if isinstance(store, KeyedStore)}
         self._profiles = ProfileShelf(keyed[PROFILES.name], codec("account-profile"))
-        self._accounts = AccountShelf(keyed["accounts"], codec("state-account"), at_hand)
+        self._accounts = AccountShelf(
+            keyed[AccountShelf.STATES],
+            keyed[BALANCES.name],
+            codec("state-account"),
+            codec("account-balance"),
+            at_hand,
+        )
         self._intake = Intake(job.schemas, lane, job.settings.lanes, self._accounts)
         payments = PaymentShelf(keyed["payments"], codec("state-payment"))
         adjustments = AdjustmentShelf(keyed["adjustments"], codec("state-adjustment"))
         prices = PriceShelf(keyed["prices"], codec("price"))
         lane_state = LaneShelf(keyed["lane"], codec("state-lane"))
         waiting = WaitingShelf(keyed["waiting"], codec("state-waiting"))
-        self._cabinets = [
-            shelf.cabinet for shelf in (self._accounts, payments, adjustments, prices, lane_state, waiting)
-        ]
+        self._cabinets = [shelf.cabinet for shelf in (payments, adjustments, prices, lane_state, waiting)]
         self._book = Book(
             job.policy,
             Shelves(
@@ -173,7 +179,6 @@ class BillingFold:
         ids = {topic: job.topic_ids[topic] for topic in logs if topic in job.topic_ids}
         accepted = job.settings.accept_topics.split(",")
         self._logs = InputLogs(lane, ids, keyed["lane"].get(input_logs.KEY), accepted=accepted)
-        self._balances: dict[bytes, bytes | None] = {}  # by key, of the accounts that the batch touched
         self._is_spread = False  # few events of the last batch shared an account
 
     def apply(self, topic: str, records: Sequence[Record], batch: Batch) -> None:
@@ -187,7 +192,7 @@ class BillingFold:
                 self._drain(batch)
         self._drain(batch)
         if self._is_spread:
-            for _ in self._seal_accounts(batch):
+            for _ in self._accounts.seal(self._book.balances(), batch):
                 pass
 
     def barrier(self, record: Record, ends: Mapping[str, int], batch: Batch) -> None:
@@ -209,24 +214,20 @@ class BillingFold:
     def seal(self, batch: Batch) -> Iterator[None]:
         """Encode the changed state, the balances and the journal entry of a batch, in parts."""
         self._drain(batch)
-        yield from self._seal_accounts(batch)
-        for key, value in self._balances.items():
-            batch.emit(self._balances_topic, key, value)
+        yield from self._accounts.seal(self._book.balances(), batch)
         for cabinet in self._cabinets:
             yield from cabinet.seal(batch)
         self._seen.seal(batch)
         self._journal(batch)
 
     def committed(self, batch: Batch) -> None:
-        """Show the committed balances, count, and start the next batch."""
+        """Count, and start the next batch."""
+        self._accounts.committed()
         for cabinet in self._cabinets:
             cabinet.committed()
         self._seen.committed()
         self._profiles.committed()
-        if self._job.view is not None:
-            self._job.view.show(self._balances)
-        self._is_spread = len(self._balances) > batch.records * SPREAD
-        self._balances.clear()
+        self._is_spread = len(batch.writes.get(BALANCES.name, ())) > batch.records * SPREAD
         for outcome, count in asdict(self._counts).items():
             metrics.RECORDS.labels(outcome).inc(count)
         for reason, count in self._reasons.items():
@@ -239,22 +240,6 @@ class BillingFold:
         self._book.settled_applied = self._book.settled_dead = 0
         self._tick = None
         self._stood = {}
-
-    def _seal_accounts(self, batch: Batch) -> Iterator[None]:
-        """Encode the balance and the state of each account touched since this was last done, in parts.
-
-        Done at the end of a batch, once for an account. Over so many accounts that few events of a batch
-        share one it is done after each part of the batch, while the part's accounts are still in the
-        processor's cache; what is touched again is encoded again, and the last one counts.
-        """
-        encode, seal = self._balance.encode, self._accounts.cabinet.seal_one
-        for number, balance in enumerate(self._book.balances(), 1):
-            account_id = balance.account_id
-            key = account_id.encode()
-            self._balances[key] = encode(outputs.account_balance(balance))
-            seal(account_id, key, batch)
-            if not number % SEALED_AT_ONCE:
-                yield
 
     def _take(self, origin: Origin, event: Event | Rejected, batch: Batch) -> None:
         outcome = event if isinstance(event, Rejected) else self._book.apply(event)

@@ -8,6 +8,7 @@ import structlog
 from streams import metrics
 from streams.lanes.group import LaneGroup
 from streams.lanes.job import Batch, Times
+from streams.lanes.view import View
 
 log = structlog.get_logger("streams")
 
@@ -18,6 +19,7 @@ class WorkerObserver:
     def __init__(self, health: metrics.Health) -> None:
         self._health = health
         self.group: LaneGroup | None = None
+        self.view: View | None = None
 
     def opened(self, lane: int, restored: int, seconds: float) -> None:
         """A lane is restored and folds from now on."""
@@ -53,6 +55,8 @@ class WorkerObserver:
 
     def closed(self, lane: int) -> None:
         """A lane is not here any more."""
+        if self.view is not None:
+            self.view.hide(lane)
         if self._health.lanes.pop(lane, None) is not None:
             metrics.LANES.set(len(self._health.lanes))
             metrics.LAG_RECORDS.remove(lane)

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple, assert_never
 from schemas.wire import Values
 from streams import topics
 from streams.domain.outputs import (
-    AccountBalance,
     CreditNote,
     DeadLetter,
     Invoice,
@@ -85,27 +84,6 @@ def ledger_entry(e: LedgerEntry) -> Values:
         e.command_id,
         e.adjustment_id,
         e.reason,
-    )
-
-
-def account_balance(b: AccountBalance) -> Values:
-    """Return an AccountBalance's values in the order of its schema: one is made per account and commit."""
-    return (
-        b.account_id,
-        b.currency,
-        b.balance,
-        b.status,
-        b.entries,
-        [
-            (label(p.period), p.opening, p.received, p.charges + p.tax, p.charges, p.tax)
-            for p in b.open_periods
-        ],
-        b.top_up,
-        b.pending_minor,
-        b.as_of,
-        b.revision,
-        b.by_default,
-        b.refundable_minor,
     )
 
 

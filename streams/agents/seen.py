@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from streams.domain import shelves
-from streams.lanes.job import Batch
+from streams.lanes.job import BaseStore, Batch
 from streams.lanes.spaces import Space
 
 DAY_MS = 86_400_000
@@ -23,7 +23,7 @@ BLOCK, DAYS, ID, LAST = b"B", b"D", b"I", b"N"
 """First byte of a key in the space: a block, that it is there, one id, the last block's number."""
 
 
-class SeenStore:
+class SeenStore(BaseStore):
     """The committed ids in the table's space: blocks as the changelog has them, and each id by itself."""
 
     def __init__(self, space: Space) -> None:

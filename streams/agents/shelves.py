@@ -7,15 +7,20 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from schemas.wire import Codec, Record, Schemas, Values, WireError
-from streams.agents import accounts, events, states
+from schemas.wire import Codec, Record, Schemas, WireError
+from streams.agents import events, states
+from streams.agents.accounts import account_of, account_values
+from streams.agents.balances import BalanceWriter, catch_up
 from streams.agents.bounded import thin
 from streams.agents.wakes import Wakes
 from streams.domain import shelves
 from streams.domain.account import Account, Adjusted, LaneState, Payment, Waiting
+from streams.domain.balance import AccountBalance
 from streams.domain.events import Price, Profile
+from streams.domain.reasons import InvariantBroken
 from streams.lanes.job import Batch, KeyedStore
 from streams.lanes.spaces import Space
+from streams.topics import BALANCES
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -37,18 +42,15 @@ class Cabinet(Generic[Key, Value]):
         *,
         key_of: Callable[[Key], bytes],
         read: Callable[[Any], Value],
-        write: Callable[[Value], Record | Values],
-        as_values: bool = False,
+        write: Callable[[Value], Record],
         most: int = CACHED,
     ) -> None:
-        """`as_values`: `read` takes values in the order of the schema, not records."""
         self._table = table
         self._store = store
         self._codec = codec
         self._key_of = key_of
         self._read = read
         self._write = write
-        self._as_values = as_values
         self._most = most
         self.at_hand: dict[Key, Value] = {}
         """Live objects: of the batch under way all, of those before as many as are kept."""
@@ -81,13 +83,6 @@ class Cabinet(Generic[Key, Value]):
         """Return every committed object by its key in the table, decoded anew."""
         return ((key, self._decode(value)) for key, value in self._store.items())
 
-    def seal_one(self, name: Key, key: bytes, batch: Batch) -> None:
-        """Encode a changed object into the batch now; until the commit it is at hand. `key`: of the name."""
-        value = self.changed.get(name)
-        if value is not None:
-            batch.write(self._table, key, self._codec.encode(self._write(value)))
-            del self.changed[name]
-
     def seal(self, batch: Batch) -> Iterator[None]:
         """Encode what changed into the batch, in parts."""
         encode, write = self._codec.encode, self._write
@@ -103,40 +98,65 @@ class Cabinet(Generic[Key, Value]):
             thin(self.at_hand, self._most)
 
     def _decode(self, stored: bytes) -> Value:
-        codec = self._codec.version_of(stored)
-        return self._read(codec.values(stored) if self._as_values else codec.decode(stored))
+        return self._read(self._codec.version_of(stored).decode(stored))
 
 
 class AccountShelf(shelves.Accounts):
-    """Accounts by id, indexed by wake_at."""
+    """Accounts by id, indexed by wake_at.
 
-    def __init__(self, store: KeyedStore, codec: Codec, most: int = CACHED) -> None:
+    Two tables hold them: the state, written where more than a charge changed it, and the balance, written
+    each time, which has what charges changed since.
+    """
+
+    STATES: ClassVar = "accounts"
+
+    def __init__(
+        self,
+        states: KeyedStore,
+        balances: KeyedStore,
+        state: Codec,
+        balance: Codec,
+        most: int = CACHED,
+    ) -> None:
         """`most`: accounts that are kept decoded between commits."""
         # A restart looks at every account here, so no more is read of one than its first field, wake_at.
-        self._wakes = Wakes((key.decode(), codec.first_number(value)) for key, value in store.items())
-        self.cabinet = Cabinet(
-            "accounts",
-            store,
-            codec,
-            key_of=str.encode,
-            read=accounts.account_of,
-            write=accounts.AccountRecords(codec.fields).values,
-            as_values=True,
-            most=most,
-        )
+        self._wakes = Wakes((key.decode(), state.first_number(value)) for key, value in states.items())
+        self._states = states
+        self._balances = balances
+        self._state = state
+        self._balance = balance
+        self._writer = BalanceWriter(balance)
+        self._most = most
+        self._at_hand: dict[str, Account] = {}
 
     def get(self, account_id: str) -> Account | None:
-        """Return the live account."""
-        return self.cabinet.get(account_id)
+        """Return the live account; raises InvariantBroken where its tables do not fit together."""
+        account = self._at_hand.get(account_id)
+        if account is not None:
+            return account
+        key = account_id.encode()
+        state = self._states.get(key)
+        if state is None:
+            return None
+        account = account_of(self._state.version_of(state).values(state))
+        balance = self._balances.get(key)
+        if balance is None:
+            raise InvariantBroken(f"account {account_id} has a state and no balance: is its topic whole?")
+        catch_up(account, self._balance.version_of(balance).values(balance))
+        # One that another version of this program wrote is written anew at once: it may know no balance
+        # that is ahead of the state, and must not go on from this one.
+        account.is_written = state.startswith(self._state.header)
+        self._at_hand[account.account_id] = account  # its own text: one fewer to be looked for in memory
+        return account
 
     def is_at_hand(self, account_id: str) -> bool:
         """Tell whether the lane has an account decoded: then it is the lane's own."""
-        return account_id in self.cabinet.at_hand
+        return account_id in self._at_hand
 
     def put(self, account: Account) -> None:
         """Keep a changed account and its wake_at."""
         account_id, wake_at = account.account_id, account.wake_at
-        self.cabinet.put(account_id, account)
+        self._at_hand[account_id] = account
         if wake_at != account.indexed_at:
             account.indexed_at = wake_at
             self._wakes.set(account_id, wake_at)
@@ -144,6 +164,27 @@ class AccountShelf(shelves.Accounts):
     def due(self, time: int, limit: int) -> Sequence[str]:
         """Return account ids whose wake_at <= time, earliest first."""
         return self._wakes.due(time, limit)
+
+    def seal(self, changed: Iterator[AccountBalance], batch: Batch) -> Iterator[None]:
+        """Encode these balances into the batch, and the states where more than charges changed, in parts."""
+        writer = self._writer
+        balances: dict[bytes, bytes | None] | None = None  # a table that is written has values
+        for number, balance in enumerate(changed, 1):
+            if balances is None:
+                balances = batch.table(BALANCES.name)
+            account = balance.account
+            key = account.account_id.encode()
+            balances[key] = writer.encode(balance, key)
+            if not account.is_written:
+                batch.write(self.STATES, key, self._state.encode(account_values(account)))
+                account.is_written = True
+            if not number % SEALED_AT_ONCE:
+                yield
+
+    def committed(self) -> None:
+        """Start the next batch; what is at hand keeps to its bound."""
+        if len(self._at_hand) > self._most:
+            thin(self._at_hand, self._most)
 
 
 class PaymentShelf(shelves.Payments):

@@ -66,14 +66,16 @@ class MonthRow:
     """T(quantity)."""
     charges: int
     """Bookings on this row that no document carries yet."""
+    named: bytes | None = field(compare=False, repr=False)
+    """Its key as it was written; one object for all rows of the key. None: not yet."""
+    written: bytes | None = field(compare=False, repr=False)
+    """As it was written last; None: it changed since, or is written each time. Who changes a row says so."""
+
     invoiced_quantity: int
     invoiced_amount: int
     invoiced_tax: int
     parts: tuple[Part, ...]
     """The invoices that carried it, in order; they add up to what was invoiced."""
-
-    written: bytes | None = field(compare=False, repr=False)
-    """As the store wrote it last; None: it changed since. Who changes a row says so."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -85,6 +87,7 @@ class MonthRow:
         self.invoiced_amount = 0
         self.invoiced_tax = 0
         self.parts = ()
+        self.named = None
         self.written = None
 
 
@@ -97,15 +100,12 @@ class Period:
     charges: int
     tax: int
     movements: list[Movement]
-    written: bytes | None = field(compare=False, repr=False)
-    """The movements as the store wrote them last; None: there are more since."""
 
     def __init__(self) -> None:
         self.received = 0
         self.charges = 0
         self.tax = 0
         self.movements = []
-        self.written = None
 
 
 @mypyc_attr(acyclic=True)
@@ -205,17 +205,13 @@ class Account:
     first_open: int
     """First billing period that is not closed."""
     closed: bool
-    by_default: bool
-    """Opened by its first usage or payment with the deployment's defaults, and never set up since."""
+    is_written: bool = field(compare=False, repr=False)
+    """The store has all of it that a charge leaves as it is. Who changes more says so: settle()."""
     calm_from: int = field(compare=False, repr=False)
     """While calm_from <= balance < calm_until neither status nor top-up can change by a charge."""
     calm_until: int = field(compare=False, repr=False)
     due_at: int = field(compare=False, repr=False)
     """min(wake_at, closes_at): from then on the account must be woken before anything touches it."""
-    wake_at: int
-    """The least lane time at which something is due; NEVER: nothing. The engine's index."""
-    indexed_at: int = field(compare=False, repr=False)
-    """wake_at as the store's index has it; before any: not at all."""
     calendar: Calendar | None = field(compare=False, repr=False)
     """None: not prepared."""
     cards: "dict[str, RateCard]" = field(compare=False, repr=False)
@@ -224,13 +220,22 @@ class Account:
     """By valid_from."""
     periods: dict[int, Period]
     rows: dict[RowKey, MonthRow]
-    rows_made: int
-    """How many rows there ever were."""
     opening: int
     """Balance at the start of the first open period: the closing balance of the last invoice."""
-    written: bytes | None = field(compare=False, repr=False)
-    """As the store wrote what a charge leaves as it is; None: it changed since (settle())."""
+    touched: Any = field(compare=False, repr=False)
+    """The desk's round in which it was touched last."""
+    said: Any = field(compare=False, repr=False)
+    """What its balance says that a charge leaves as it is, as it was written; None: it changed: settle()."""
     currency: str
+
+    rows_made: int
+    """How many rows there ever were."""
+    by_default: bool
+    """Opened by its first usage or payment with the deployment's defaults, and never set up since."""
+    wake_at: int
+    """The least lane time at which something is due; NEVER: nothing. The engine's index."""
+    indexed_at: int = field(compare=False, repr=False)
+    """wake_at as the store's index has it; before any: not at all."""
     status: Status
     revision: int
     top_up: TopUp
@@ -303,7 +308,9 @@ class Account:
         self.calm_from = 0
         self.calm_until = 0
         self.indexed_at = NO_TIME - 1
-        self.written = None
+        self.is_written = False
+        self.touched = None
+        self.said = None
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from streams.domain import adjustments, closing, payments, pricing, settings, standing, usage, waiting
 from streams.domain.account import NO_TIME, Account
+from streams.domain.balance import AccountBalance
 from streams.domain.desk import Desk, Policy
 from streams.domain.events import (
     AccountSettings,
@@ -22,7 +23,7 @@ from streams.domain.events import (
     UsageEvent,
 )
 from streams.domain.outcomes import Outcome
-from streams.domain.outputs import AccountBalance, OpenPeriod, Output
+from streams.domain.outputs import Output
 from streams.domain.periods import in_range
 from streams.domain.reasons import InvariantBroken, Reason, Rejected
 from streams.domain.shelves import Shelves
@@ -114,40 +115,23 @@ class Book:
         They are made one by one, as they are taken: all of them before anything else is applied.
         """
         desk = self._desk
-        earlier, changed = desk.earlier, desk.changed
-        desk.earlier, desk.changed = {}, {}
-        return self._made(earlier, changed, desk.now)
+        earlier, changed, last = desk.earlier, desk.changed, desk.round
+        desk.earlier = {}
+        desk.begin_round()
+        return self._made(earlier, changed, last, desk.now)
 
     def _made(
-        self, earlier: dict[str, tuple[Account, int | None]], changed: dict[str, Account], now: int | None
+        self,
+        earlier: dict[str, tuple[Account, int | None]],
+        changed: list[Account],
+        last: object,
+        now: int | None,
     ) -> Iterator[AccountBalance]:
-        for account_id, at in earlier.items():
-            if account_id not in changed:
-                yield self._balance(*at)
-        for account in changed.values():
-            yield self._balance(account, now)
-
-    def _balance(self, account: Account, as_of: int | None) -> AccountBalance:
-        opening, periods = account.opening, []
-        for month in sorted(account.periods):
-            totals = account.periods[month]
-            periods.append(OpenPeriod(month, opening, totals.received, totals.charges, totals.tax))
-            opening += totals.received - totals.charges - totals.tax
-        pending = account.top_up.pending
-        return AccountBalance(
-            account.account_id,
-            account.currency,
-            account.balance,
-            account.status,
-            account.entries,
-            periods,
-            account.top_up.decision,
-            pending.amount_minor if pending else None,
-            as_of,
-            account.revision,
-            account.by_default,
-            max(0, account.balance) // account.minor if account.closed else None,
-        )
+        for account, at in earlier.values():
+            if account.touched is not last:
+                yield AccountBalance(account, at)
+        for account in changed:
+            yield AccountBalance(account, now)
 
     def _account(self, account_id: str) -> Account | None:
         """Return an account, awake: everything that is due at the lane's time has been done."""

@@ -46,6 +46,7 @@ class Desk:
         "lane",
         "outputs",
         "policy",
+        "round",
         "seen",
         "settled_applied",
         "settled_dead",
@@ -67,8 +68,10 @@ class Desk:
         self.awaited: dict[tuple[str, str, str], list[Waiting]] = {}
         """Reversals that wait for a usage event, by its account, source and id: in step with the shelf."""
         self.outputs: list[Output] = []
-        self.changed: dict[str, Account] = {}
-        """Accounts touched since time last moved or balances() was asked for."""
+        self.changed: list[Account] = []
+        """Accounts touched since time last moved or balances() was asked for; each knows it by `round`."""
+        self.round: object = object()
+        """Another one each time that `changed` begins anew."""
         self.earlier: dict[str, tuple[Account, int | None]] = {}
         """Accounts touched since balances() was asked for but not since time moved, with the time of it."""
         self.settled_applied = 0
@@ -83,15 +86,26 @@ class Desk:
         """Make this the lane's time; it never goes back."""
         if time <= self.time:
             return
-        for account_id, account in self.changed.items():
-            self.earlier[account_id] = account, self.now
-        self.changed.clear()
+        for account in self.changed:
+            self.earlier[account.account_id] = account, self.now
+        self.begin_round()
         self.time = time
 
+    def begin_round(self) -> None:
+        """Begin `changed` anew."""
+        self.changed = []
+        self.round = object()
+
     def keep(self, account: Account) -> None:
-        """Put back an account that changed."""
-        self.changed[account.account_id] = account
+        """Put back an account of which more than a charge changed."""
+        self.touch(account)
         self.accounts.put(account)
+
+    def touch(self, account: Account) -> None:
+        """Have an account's balance said at the next commit."""
+        if account.touched is not self.round:
+            account.touched = self.round
+            self.changed.append(account)
 
     def keep_lane(self) -> None:
         """Put back the lane's state."""

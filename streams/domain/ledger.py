@@ -155,7 +155,6 @@ def move(
     account.balance += amount
     totals.received += amount
     totals.movements.append(Movement(kind.value, shown_as, amount, occurred_at, reason))
-    totals.written = None
     desk.outputs.append(
         LedgerEntry(
             account_id=account.account_id,
@@ -193,5 +192,6 @@ def _open(desk: Desk, account: Account, period: int) -> Period:
     closes_at = account.calendar.end(period) + desk.policy.grace_ms
     account.wake_at = min(account.wake_at, closes_at)
     account.due_at = min(account.due_at, closes_at)
+    account.is_written = False
     desk.keep(account)  # its wake_at
     return totals

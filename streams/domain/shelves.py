@@ -23,7 +23,7 @@ class Accounts(ABC):
 
     @abstractmethod
     def put(self, account: Account) -> None:
-        """Keep an account that changed; its wake_at may have changed too."""
+        """Keep an account that is new, or of which more than a charge changed: its wake_at, for one."""
 
     @abstractmethod
     def due(self, time: int, limit: int) -> Sequence[str]:

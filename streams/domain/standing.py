@@ -63,7 +63,8 @@ def settle(desk: Desk, account: Account) -> None:
         wake_at = min(wake_at, account.calendar.end(min(account.periods)) + desk.policy.grace_ms)
     account.wake_at = wake_at
     account.due_at = min(wake_at, account.closes_at)
-    account.written = None
+    account.is_written = False
+    account.said = None
     desk.keep(account)
 
 

@@ -164,8 +164,8 @@ def charge(desk: Desk, account: Account, event: UsageEvent, card: RateCard) -> M
     row.written = None
     ledger.charge(desk, account, event, month, version, rate, cost, tax)
     if account.calm_from <= balance < account.calm_until:
-        if event.account_id not in desk.changed:
-            desk.keep(account)
+        if account.touched is not desk.round:
+            desk.touch(account)
     else:
         standing.settle(desk, account)
     return row

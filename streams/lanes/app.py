@@ -1,6 +1,6 @@
 """A Faust application whose agents receive whole fetches and whose money travels in lanes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import faust
@@ -93,12 +93,4 @@ class LanesApp(faust.App):  # type: ignore[misc]
         worker.execute_from_commandline()
 
 
-class View(faust.Table):  # type: ignore[misc]
-    """A Faust Table that shows committed state: written after the commit, no changelog of its own."""
-
-    def show(self, values: Mapping[bytes, Any]) -> None:
-        """Set rows as they now stand."""
-        self.data.update(values)
-
-
-__all__ = ["Fetch", "LanesApp", "View"]
+__all__ = ["Fetch", "LanesApp"]

@@ -42,6 +42,9 @@ class Store(Protocol):
     def apply(self, key: bytes, value: bytes | None) -> None:
         """Take a committed value, None deletes; called in log order, also while restoring."""
 
+    def apply_all(self, values: dict[bytes, bytes | None]) -> None:
+        """Take all values of one commit."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
@@ -77,10 +80,14 @@ class Batch:
 
     def write(self, table: str, key: bytes, value: bytes | None) -> None:
         """Set a table's value, None deletes it."""
-        values = self.writes.get(table)
+        self.table(table)[key] = value
+
+    def table(self, name: str) -> dict[bytes, bytes | None]:
+        """Return what is written to a table, to be added to."""
+        values = self.writes.get(name)
         if values is None:
-            values = self.writes[table] = {}
-        values[key] = value
+            values = self.writes[name] = {}
+        return values
 
 
 class Fold(Protocol):
@@ -130,7 +137,20 @@ class Job(Protocol):
         """Return the logic of a lane over its restored stores."""
 
 
-class KeyedStore:
+class BaseStore:
+    """What all stores do alike."""
+
+    def apply(self, key: bytes, value: bytes | None) -> None:
+        """Take a committed value."""
+        raise NotImplementedError
+
+    def apply_all(self, values: dict[bytes, bytes | None]) -> None:
+        """Take all values of one commit: here, since this is compiled."""
+        for key, value in values.items():
+            self.apply(key, value)
+
+
+class KeyedStore(BaseStore):
     """A table as it is: the last value of each key."""
 
     def __init__(self, space: Space) -> None:

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from streams.lanes.batches import KeyValue
 from streams.lanes.job import Batch, Fold, Job, Observer, Record, Run, Store, Table, Times
 from streams.lanes.restore import committed_offsets, restore
 from streams.lanes.spaces import Keeper, MemoryKeeper, OpenKeeper
-from streams.lanes.transaction import UNFINISHED, Cluster, KeyValue, LaneProducer, Offset
+from streams.lanes.transaction import UNFINISHED, Cluster, LaneProducer, Offset
 
 TURN_SECONDS = 0.02
 """How long a lane keeps the event loop: then the other lanes' commits and the consumer have their turns.
@@ -335,14 +336,13 @@ class Lane:
         writes: dict[str, Iterable[KeyValue]] = dict(batch.outputs)
         for name, values in batch.writes.items():
             if not self._tables[name].source:
-                writes[self._tables[name].topic] = list(values.items())
+                writes[self._tables[name].topic] = values.items()
         offsets = self._offsets(batch)
         written = await self._producer.commit(writes, offsets)
         positions = {}
         for name, values in batch.writes.items():
-            table, apply = self._tables[name], self._stores[name].apply
-            for key, value in values.items():
-                apply(key, value)
+            table = self._tables[name]
+            self._stores[name].apply_all(values)
             positions[name] = offsets[table.topic][0] if table.source else written[table.topic]
         assert self._keeper is not None, "a lane folds only once it is open"
         self._keeper.flush(positions)

@@ -16,7 +16,7 @@ from streams.app import policy
 from streams.lanes.job import Batch
 from streams.lanes.spaces import MemorySpace
 from streams.settings import Settings
-from streams.topics import PAYMENTS, USAGE
+from streams.topics import BALANCES, PAYMENTS, USAGE
 
 BATCH = 10_000
 FETCH = 1_000
@@ -82,7 +82,9 @@ class Folding:
         ]
 
     def outputs(self, name: str) -> Sequence[tuple[bytes | None, bytes | None]]:
-        """Return all that was put out to a topic."""
+        """Return all that was put out to a topic; balances are a table of the lane."""
+        if name == BALANCES.name:
+            return [record for batch in self.made for record in batch.writes.get(name, {}).items()]
         topic = self.settings.topic(name)
         return [record for batch in self.made for record in batch.outputs.get(topic, [])]
 

@@ -296,7 +296,7 @@ def test_an_account_closes_as_by_hand() -> None:
         lane.work()
         (balance,) = lane.book.balances()
 
-        assert balance.balance == money(row["balance"])
+        assert balance.account.balance == money(row["balance"])
         left = balance.refundable_minor
         assert ("" if left is None else left) == (row["refundable"] and minor_of(row["refundable"])), row
     assert len(lane.invoices) == 2

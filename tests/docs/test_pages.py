@@ -206,7 +206,11 @@ def test_the_architecture_names_every_state_table_and_the_exit_code() -> None:
     page = ROOT / "docs/architecture.md"
     rows = next(table for table in tables(page) if "table" in table[0])
 
-    assert {row["table"] for row in rows} == {*topics.STATE_TABLES, topics.PROFILES.name}
+    assert {row["table"] for row in rows} == {
+        *topics.STATE_TABLES,
+        topics.BALANCES.name,
+        topics.PROFILES.name,
+    }
     assert f"exits with {FAULT_EXIT} " in page.read_text(encoding="utf-8")
 
 

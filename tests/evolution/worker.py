@@ -10,9 +10,12 @@ from typing import Any
 
 from schemas import binary, wire
 from streams import app
-from streams.agents import accounts, events
+from streams.agents import balances, events, shelves
 from streams.domain.account import Account
 from streams.settings import read
+
+FIRST_BALANCE = [field["name"] for field in wire.definition("account-balance")["fields"]]
+"""The fields of a balance as shipped."""
 
 
 def write_later_fields() -> None:
@@ -27,6 +30,14 @@ def write_later_fields() -> None:
 
     binary.Fields.write = filled  # type: ignore[method-assign]
 
+    encode = balances.BalanceWriter.encode
+    fields = wire.fixed().codec("account-balance").fields
+    later = binary.BytesWriter()
+    for name in fields.names[len(FIRST_BALANCE) :]:
+        fields.kind_in(name).write(fields._defaults[name], later)
+    end = later.getvalue()
+    balances.BalanceWriter.encode = lambda self, *balance: encode(self, *balance) + end  # type: ignore[method-assign]
+
 
 def read_later_usage() -> None:
     """Pass over the new fields of usage, which today's code reads as the values of its own schema."""
@@ -36,7 +47,7 @@ def read_later_usage() -> None:
 
 def read_later_accounts() -> None:
     """Pass over the new fields of accounts' state, in the records within it too."""
-    account_of, fields = accounts.account_of, wire.fixed().codec("state-account").fields
+    account_of, fields = shelves.account_of, wire.fixed().codec("state-account").fields
     new = {"periods": 5, "rows": 13}
 
     def known(values: Sequence[Any]) -> Account:
@@ -48,14 +59,14 @@ def read_later_accounts() -> None:
             ]
         )
 
-    accounts.account_of = known
+    shelves.account_of = known
 
 
 def write_notes(version: str) -> None:
     """Write into each account's state which version did."""
-    values = accounts.AccountRecords.values
+    values = shelves.account_values
     note = f"version {version} of {read().worker_name}"
-    accounts.AccountRecords.values = lambda self, account: (*values(self, account), note)  # type: ignore[method-assign]
+    shelves.account_values = lambda account: (*values(account), note)
 
 
 def main(folder: str, version: str) -> int:

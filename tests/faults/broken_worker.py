@@ -17,9 +17,10 @@ from cli.supervisor import supervise
 from streams.agents.seen import SeenShelf
 from streams.app import run
 from streams.lanes import lane, restore, transaction
+from streams.lanes.batches import KeyValue
 from streams.lanes.job import Store, Table
 from streams.lanes.spaces import Keeper
-from streams.lanes.transaction import Cluster, KeyValue, LaneProducer, Offset
+from streams.lanes.transaction import Cluster, LaneProducer, Offset
 
 
 def commit_offsets_before_state() -> None:

@@ -17,7 +17,7 @@ from streams.app import policy
 from streams.lanes.job import Batch, Run
 from streams.lanes.spaces import MemorySpace
 from streams.settings import Settings
-from streams.topics import TICKS
+from streams.topics import BALANCES, TICKS
 from tests.fuzz import spec
 from tests.fuzz.made import LANE, LANES, TOPICS, Maker, Sent
 from verify import check
@@ -26,6 +26,8 @@ from verify.topics import ACCOUNTS_CHANGELOG, Topics
 from verify.topics import Record as Line
 
 BATCH = 500
+LOGS = {"accounts": ACCOUNTS_CHANGELOG, BALANCES.name: BALANCES.name}
+"""The tables whose logs verify reads."""
 STALLED_SECONDS = 240
 SETTINGS = Settings(
     bootstrap_servers="nowhere:1", topic_prefix="", output_prefix="", lanes=LANES, clock="auto"
@@ -123,8 +125,8 @@ class Lane:
         for table, values in batch.writes.items():
             for key, value in values.items():
                 self._stores[table].apply(key, value)
-                if table == "accounts":
-                    self._write(ACCOUNTS_CHANGELOG, key, value)
+                if table in LOGS:
+                    self._write(LOGS[table], key, value)
         self._fold.committed(batch)
         return Batch()
 

@@ -187,6 +187,19 @@ EXAMPLES: dict[str, Record] = {
         "revision": 3,
         "by_default": False,
         "refundable_minor": None,
+        "usage": [
+            {
+                "month": "2026-02",
+                "meter": "egress",
+                "price_version": 2,
+                "tax_rate": UNIT // 5,
+                "number": 7,
+                "quantity": 3 * UNIT,
+                "amount": 1,
+                "tax": 0,
+                "charges": 4,
+            }
+        ],
     },
     "account-status": {"account_id": "acct-1", "status": "suspended", "since": None},
     "payment-attempt": {

@@ -75,8 +75,11 @@ def batches_change_nothing(events: Sequence[Event], play: Play, random: Random) 
         more = more or type(event) is Tick
         if more and random.random() < 0.6:
             more = other.work(1)
-        if random.random() < 0.05:
+        chance = random.random()
+        if chance < 0.05:
             other.restart()
+        elif chance < 0.3:
+            other.commit()
     while more:
         more = other.work(1)
     for one in (play, other):

@@ -2,18 +2,20 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from schemas import wire
 from streams.agents import accounts, states
 from streams.domain.account import Account
+from streams.domain.balance import AccountBalance
 from streams.domain.book import Book, Policy
 from streams.domain.events import Event, PaymentEvent, PaymentKind, Tick
 from streams.domain.outcomes import Outcome
-from streams.domain.outputs import AccountBalance, Output, TopUpCommand
+from streams.domain.outputs import Output, TopUpCommand
 from streams.domain.reasons import Rejected
 from streams.domain.shelves import Shelves
-from tests.laws.restart import restarted
+from tests.laws.restart import Tables, published, restarted
 from tests.unit.domain.build import (
     AccountDict,
     AdjustmentDict,
@@ -27,7 +29,6 @@ from tests.unit.domain.build import (
 
 POLICY: Policy = policy(manual_clock=False)
 _ACCOUNT = wire.fixed().codec("state-account")
-_ACCOUNTS = accounts.AccountRecords(_ACCOUNT.fields)
 
 
 @dataclass(slots=True)
@@ -44,11 +45,12 @@ class Play:
 
     def __init__(self) -> None:
         self.shelves: Shelves = dict_shelves()
+        self.tables = Tables()
         self.book = Book(POLICY, self.shelves)
         self.steps: list[Step] = []
         self.months: dict[str, int] = {}
         """In which month of its account each command was made."""
-        self.balances: dict[str, AccountBalance] = {}
+        self.balances: dict[str, SimpleNamespace] = {}
 
     def send(self, event: Event) -> Step:
         """Apply one input; after a tick do all the work that it makes due."""
@@ -66,13 +68,15 @@ class Play:
     def restart(self) -> None:
         """Commit, stop, and go on from what was stored."""
         self.commit()
-        self.shelves = restarted(self.shelves)
+        self.shelves = restarted(self.shelves, self.tables)
         self.book = Book(POLICY, self.shelves)
 
     def commit(self) -> None:
         """Take the balances of a batch: of an account's only the last counts."""
-        for balance in self.book.balances():
-            self.balances[balance.account_id] = balance
+        changed = list(self.book.balances())
+        self.balances |= {balance.account.account_id: published(balance) for balance in changed}
+        assert isinstance(self.shelves.accounts, AccountDict)
+        self.tables.commit(self.shelves.accounts, changed)
 
     def work(self, budget: int) -> bool:
         """Do a piece of a sweep as a part of the last step."""
@@ -158,9 +162,9 @@ def played(events: Iterable[Event]) -> Play:
 
 def _account(account: Account) -> Any:
     """Return an account's state; what was written of it before must be what would be written now."""
-    stored = _ACCOUNT.encode(_ACCOUNTS.values(account))
-    account.written = None
-    for part in (*account.rows.values(), *account.periods.values()):
-        part.written = None
-    assert _ACCOUNT.encode(_ACCOUNTS.values(account)) == stored, account
-    return _ACCOUNT.decode(stored)
+    before = published(AccountBalance(account, 0))
+    account.said = None
+    for row in account.rows.values():
+        row.written = None
+    assert published(AccountBalance(account, 0)) == before, account
+    return _ACCOUNT.decode(_ACCOUNT.encode(accounts.account_values(account)))

@@ -1,11 +1,18 @@
 """A worker's end and its successor's start, without Kafka: state to Avro bytes and back into new objects."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from schemas import wire
-from streams.agents import accounts, states
+from streams.agents import states
+from streams.agents.balances import BalanceWriter
+from streams.agents.shelves import AccountShelf
+from streams.domain.balance import AccountBalance
 from streams.domain.shelves import Shelves
+from streams.lanes.job import Batch, KeyedStore
+from streams.lanes.spaces import MemorySpace
+from streams.topics import BALANCES
 from tests.unit.domain.build import (
     AccountDict,
     AdjustmentDict,
@@ -19,8 +26,7 @@ from tests.unit.domain.build import (
 )
 
 _SCHEMAS = wire.fixed()
-_ACCOUNT = _SCHEMAS.codec("state-account")
-_ACCOUNTS = accounts.AccountRecords(_ACCOUNT.fields)
+_WRITER = BalanceWriter(_SCHEMAS.codec("account-balance"))
 _PAYMENT = _SCHEMAS.codec("state-payment")
 _ADJUSTED = _SCHEMAS.codec("state-adjustment")
 _LANE = _SCHEMAS.codec("state-lane")
@@ -28,7 +34,37 @@ _WAITING = _SCHEMAS.codec("state-waiting")
 _PRICE = _SCHEMAS.codec("price")
 
 
-def restarted(old: Shelves) -> Shelves:
+def published(balance: AccountBalance) -> SimpleNamespace:
+    """Return a balance as its readers have it."""
+    data = _WRITER.encode(balance, balance.account.account_id.encode())
+    return SimpleNamespace(**_SCHEMAS.codec("account-balance").decode(data))
+
+
+class Tables:
+    """The two tables of a lane's accounts, which hold what was committed."""
+
+    def __init__(self) -> None:
+        self._stores = {name: KeyedStore(MemorySpace()) for name in (AccountShelf.STATES, BALANCES.name)}
+
+    def shelf(self) -> AccountShelf:
+        """Return the shelf that a worker has over them when it starts."""
+        states, balances = self._stores.values()
+        return AccountShelf(
+            states, balances, _SCHEMAS.codec("state-account"), _SCHEMAS.codec("account-balance")
+        )
+
+    def commit(self, accounts: AccountDict, changed: list[AccountBalance]) -> None:
+        """Write what a batch changed, as a lane does."""
+        shelf, batch = self.shelf(), Batch()
+        for balance in changed:
+            shelf.put(accounts.rows[balance.account.account_id])
+        list(shelf.seal(iter(changed), batch))
+        for table, values in batch.writes.items():
+            for key, value in values.items():
+                self._stores[table].apply(key, value)
+
+
+def restarted(old: Shelves, tables: Tables) -> Shelves:
     """Return shelves that hold what a restart would find: each object encoded and decoded again."""
     new = dict_shelves()
     assert isinstance(old.accounts, AccountDict)
@@ -39,8 +75,11 @@ def restarted(old: Shelves) -> Shelves:
     assert isinstance(old.lane, LaneCell)
     assert isinstance(old.waiting, WaitingDict)
     assert isinstance(old.seen, SeenDict)
-    for account in old.accounts.rows.values():
-        new.accounts.put(accounts.account_of(_ACCOUNT.values(_ACCOUNT.encode(_ACCOUNTS.values(account)))))
+    accounts = tables.shelf()
+    for account_id in old.accounts.rows:
+        account = accounts.get(account_id)
+        assert account is not None, f"{account_id} is in no table"
+        new.accounts.put(account)
     for payment in old.payments.rows.values():
         new.payments.put(_again(_PAYMENT, states.payment_record, states.payment_of, payment))
     for adjusted in old.adjustments.rows.values():

@@ -8,13 +8,13 @@ top up or not, and that a command sent again is the same.
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
+from types import SimpleNamespace
 
 from streams.domain.account import Account
 from streams.domain.book import Book, Policy
 from streams.domain.events import Event
 from streams.domain.outcomes import Outcome
 from streams.domain.outputs import (
-    AccountBalance,
     CommandKind,
     LedgerEntry,
     Output,
@@ -26,7 +26,7 @@ from streams.domain.outputs import (
 )
 from streams.domain.reasons import Rejected
 from streams.domain.shelves import Shelves
-from tests.laws.restart import restarted
+from tests.laws.restart import Tables, published, restarted
 from tests.scenarios import said, steps
 from tests.scenarios.table import Row, Scenario
 from tests.scenarios.values import TIME, moment, shown, shown_minor
@@ -54,10 +54,11 @@ class Player:
         self.scenario = scenario
         self.policy = _policy(scenario, scenario.deployment)
         self.shelves: Shelves = dict_shelves()
+        self.tables = Tables()
         self.book = Book(self.policy, self.shelves)
         self.context = steps.Context(currency=self.policy.default_currency, digits=dict(DIGITS))
         self.told = Said()
-        self.balances: dict[str, AccountBalance] = {}
+        self.balances: dict[str, SimpleNamespace] = {}
         """The latest balance record of each account, as gateways see it."""
 
     def play(self, row: Row) -> None:
@@ -84,7 +85,7 @@ class Player:
                 self._commit()
                 if deployment:
                     self.policy = _policy(self.scenario, deployment)
-                self.shelves = restarted(self.shelves)
+                self.shelves = restarted(self.shelves, self.tables)
                 self.book = Book(self.policy, self.shelves)
                 return None
             case steps.Sweep(accounts):
@@ -99,7 +100,10 @@ class Player:
 
     def _commit(self) -> None:
         """Take the balances that the end of a batch would put out."""
-        self.balances |= {balance.account_id: balance for balance in self.book.balances()}
+        changed = list(self.book.balances())
+        self.balances |= {balance.account.account_id: published(balance) for balance in changed}
+        assert isinstance(self.shelves.accounts, AccountDict)
+        self.tables.commit(self.shelves.accounts, changed)
 
     def _read_clock(self, row: Row) -> None:
         try:
@@ -198,7 +202,7 @@ def play(scenario: Scenario) -> None:
         player.play(row)
 
 
-def _shown_balance(balance: AccountBalance, expected: list[str]) -> list[str]:
+def _shown_balance(balance: SimpleNamespace, expected: list[str]) -> list[str]:
     """Return what an account's balance record says, of what a step asks for."""
     digits, said = DIGITS[balance.currency], []
     if any(item.startswith("reason ") for item in expected):

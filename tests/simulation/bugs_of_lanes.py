@@ -12,10 +12,12 @@ from aiokafka.errors import KafkaTimeoutError
 
 from streams.lanes import lane as lane_module
 from streams.lanes import restore as restore_module
+from streams.lanes import transaction
+from streams.lanes.batches import KeyValue
 from streams.lanes.job import Batch, Store
 from streams.lanes.lane import BarrierQueue, Fetch, Lane
 from streams.lanes.spaces import RocksKeeper
-from streams.lanes.transaction import KeyValue, LaneProducer, Offset
+from streams.lanes.transaction import LaneProducer, Offset
 from tests.simulation import clients
 from tests.simulation.planting import wrap, wrap_async
 from tests.simulation.processes import Process
@@ -299,12 +301,8 @@ def a_commit_without_reply_is_written_again(patch: pytest.MonkeyPatch) -> None:
 
 def a_crowded_batch_is_cut_off(patch: pytest.MonkeyPatch) -> None:
     """Of a topic's record batches in one commit only the first is written."""
-    batches = LaneProducer._batches
-
-    def first(producer: Any, records: Iterable[KeyValue]) -> Iterable[Any]:
-        return list(batches(producer, records))[:1]
-
-    patch.setattr(LaneProducer, "_batches", staticmethod(first))
+    filled = transaction.filled
+    patch.setattr(transaction, "filled", lambda *how: list(filled(*how))[:1])
 
 
 BUGS = (

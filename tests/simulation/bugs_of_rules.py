@@ -222,9 +222,9 @@ def a_settled_account_is_written_as_before(patch: pytest.MonkeyPatch) -> None:
     """What was written of an account's terms and standing once is written again after they changed."""
 
     def settle(right: Any, desk: Any, account: Any) -> None:
-        written = account.written
+        written = account.is_written
         right(desk, account)
-        account.written = written
+        account.is_written = written
 
     wrap(patch, standing, "settle", settle)
 
@@ -263,20 +263,20 @@ def a_lowered_row_is_not_encoded_again(patch: pytest.MonkeyPatch) -> None:
     wrap(patch, reversals, "_lower", lower)
 
 
-def a_movement_is_not_encoded_again(patch: pytest.MonkeyPatch) -> None:
-    """What moves money in a period that was written before is not said to the store: its invoice lacks it."""
+def a_period_is_opened_behind_the_store(patch: pytest.MonkeyPatch) -> None:
+    """The first charge of a period is not said to the store, which then knows neither it nor its close."""
 
-    def move(right: Any, desk: Desk, account: Any, *args: Any, **named: Any) -> None:
-        written = {month: period.written for month, period in account.periods.items()}
-        right(desk, account, *args, **named)
-        for month, before in written.items():
-            account.periods[month].written = before
+    def opened(right: Any, desk: Desk, account: Any, period: int) -> Any:
+        was_written = account.is_written
+        totals = right(desk, account, period)
+        account.is_written = was_written
+        return totals
 
-    wrap(patch, ledger, "move", move)
+    wrap(patch, ledger, "_open", opened)
 
 
 BUGS = (
-    a_movement_is_not_encoded_again,
+    a_period_is_opened_behind_the_store,
     a_lowered_row_is_not_encoded_again,
     command_ids_are_random,
     invoice_numbers_are_random,

@@ -4,7 +4,7 @@ The memory of running workers cannot be seen from outside: its last committed va
 is what a restarted worker would go on from. It is compared with the ledger and with the balances published.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from itertools import groupby
 
@@ -115,6 +115,19 @@ def _check_settings(evidence: Evidence, state: Found, result: Check) -> None:
 
 def _check_quantities(state: Found, entries: list[Entry], result: Check) -> None:
     """Quantity, price and tax of each month's row remembered are the sums of its charges and tax."""
+    sums = _sums(entries)
+    for told in state.content["rows"]:
+        result.looked_at("month quantities")
+        found = [told["quantity"], told["amount"], told["tax"]]
+        expected = sums[told["month"], told["meter"], told["version"], told["rate"]]
+        rule = f"quantity, amount and tax of {periods.text_of(told['month'])} {told['meter']}"
+        result.expect(
+            found, expected, rule, account=state.content["account_id"], place=state.place, said=_amounts
+        )
+
+
+def _sums(entries: list[Entry]) -> dict[tuple[object, ...], list[int]]:
+    """Return quantity, price and tax of all charges less all reversals by what they were counted under."""
     sums: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
     for entry in entries:
         row = sums[entry.priced_as]
@@ -127,14 +140,7 @@ def _check_quantities(state: Found, entries: list[Entry], result: Check) -> None
                 row[1] -= entry.amount
             case "tax" | "reversal_tax":
                 row[2] -= entry.amount
-    for told in state.content["rows"]:
-        result.looked_at("month quantities")
-        found = [told["quantity"], told["amount"], told["tax"]]
-        expected = sums[told["month"], told["meter"], told["version"], told["rate"]]
-        rule = f"quantity, amount and tax of {periods.text_of(told['month'])} {told['meter']}"
-        result.expect(
-            found, expected, rule, account=state.content["account_id"], place=state.place, said=_amounts
-        )
+    return sums
 
 
 def _check_periods(evidence: Evidence, account_id: str, entries: list[Entry], result: Check) -> None:
@@ -162,6 +168,8 @@ def _check_periods(evidence: Evidence, account_id: str, entries: list[Entry], re
     balance, state = evidence.books.balances.get(account_id), evidence.books.states.get(account_id)
     if balance is not None:
         _check_totals(balance, balance.content["open_periods"], expected, shifts, result)
+        uncarried = [entry for part, entry in with_part if part not in invoiced]
+        _check_usage(evidence, balance, entries, uncarried, result)
     if state is not None:
         rows, opens = [], state.content["opening"]
         rule = "the opening remembered is the closing of the last closed period"
@@ -180,6 +188,41 @@ def _check_periods(evidence: Evidence, account_id: str, entries: list[Entry], re
             )
             opens += row["received"] - charged
         _check_totals(state, rows, expected, shifts, result)
+
+
+def _check_usage(
+    evidence: Evidence, balance: Found, entries: list[Entry], uncarried: list[Entry], result: Check
+) -> None:
+    """The usage published is every month's row that no invoice carries all of, with the sums of the ledger.
+
+    What an older version of the schema published had none.
+    """
+    if not balance.content["usage"] and not evidence.topics.schemas.is_current(balance.raw.value or b""):
+        return
+    bookings = Counter(entry.priced_as for entry in uncarried if entry.kind in {"charge", "reversal"})
+    sums = _sums(entries)
+    expected = {(periods.text_of(key[0]), *key[1:]): (*sums[key], count) for key, count in bookings.items()}
+    names = ("quantity", "amount", "tax", "charges")
+    found = {
+        (row["month"], row["meter"], row["price_version"], row["tax_rate"]): tuple(row[n] for n in names)
+        for row in balance.content["usage"]
+    }
+    result.looked_at("usage published", len(expected))
+    result.expect(
+        found,
+        expected,
+        "the usage published is what no invoice carries yet, with the ledger's sums",
+        account=balance.content["account_id"],
+        place=balance.place,
+        said=_usage_said,
+    )
+
+
+def _usage_said(usage: dict[tuple[object, ...], tuple[int, ...]]) -> str:
+    rows = [
+        f"{month} {meter} {_amounts(found[:3])} in {found[3]}" for (month, meter, *_), found in usage.items()
+    ]
+    return "; ".join(sorted(rows)) or "none"
 
 
 def _check_totals(

@@ -47,7 +47,12 @@ def encoded(topic: Topic, account_id: str = HERE) -> bytes:
 
 def opened(*accounts: str) -> Intake:
     """Return the intake of a lane that has these accounts at hand."""
-    shelf = AccountShelf(KeyedStore(MemorySpace()), SCHEMAS.codec("state-account"))
+    shelf = AccountShelf(
+        KeyedStore(MemorySpace()),
+        KeyedStore(MemorySpace()),
+        SCHEMAS.codec("state-account"),
+        SCHEMAS.codec("account-balance"),
+    )
     for account_id in accounts:
         shelf.put(Account(0, account_id, "EUR", None, by_default=True, zones=(), first_open=0))
     return Intake(SCHEMAS, LANE, LANES, shelf)

@@ -14,7 +14,7 @@ from streams.agents.seen import SeenShelf, SeenStore
 from streams.lanes.job import Batch, KeyedStore
 from streams.lanes.spaces import MemorySpace
 from streams.settings import Settings
-from streams.topics import JOURNAL, PROFILES, SETTINGS, STATE_TABLES, USAGE
+from streams.topics import BALANCES, JOURNAL, PROFILES, SETTINGS, STATE_TABLES, USAGE
 
 SCHEMAS = wire.fixed()
 NOW = 1_736_510_400_000
@@ -41,7 +41,7 @@ def opened() -> BillingFold:
     settings = Settings(bootstrap_servers="none", lanes=1, clock="manual")
     stores: dict[str, Any] = {
         name: SeenStore(MemorySpace()) if name == SeenShelf.TABLE else KeyedStore(MemorySpace())
-        for name in (*STATE_TABLES, PROFILES.name)
+        for name in (*STATE_TABLES, BALANCES.name, PROFILES.name)
     }
     return BillingFold(BillingJob(settings, app.policy(settings), SCHEMAS, worker="one"), 0, stores)
 

@@ -1,6 +1,7 @@
 """Shelves over a lane's tables: uncommitted writes are read back, a restart finds what was committed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from schemas import wire
 from streams.agents.shelves import (
+    CACHED,
     AccountShelf,
     AdjustmentShelf,
     Cabinet,
@@ -22,11 +24,16 @@ from streams.agents.shelves import (
     pair_key,
 )
 from streams.domain.account import NEVER, Account, Adjusted, LaneState, Payment, Waiting
-from streams.domain.events import Profile
+from streams.domain.balance import AccountBalance
+from streams.domain.events import AdjustmentKind, Profile
+from streams.domain.outcomes import Outcome
 from streams.domain.periods import ZoneFrom
+from streams.domain.reasons import InvariantBroken
 from streams.lanes.job import Batch, KeyedStore
 from streams.lanes.spaces import MemorySpace
-from tests.unit.domain.build import pay, price, usage
+from streams.topics import BALANCES
+from tests.unit.domain.build import START, Lane, adjust, at, dict_shelves, pay, price, reverse, tick, usage
+from tests.unit.domain.build import settings as account_settings
 
 SCHEMAS = wire.fixed()
 Shelf = Any
@@ -44,8 +51,16 @@ def account(account_id: str, wake_at: int = NEVER) -> Account:
     )
 
 
-def accounts(store: KeyedStore | None = None) -> AccountShelf:
-    return AccountShelf(store or KeyedStore(MemorySpace()), SCHEMAS.codec("state-account"))
+def accounts(
+    states: KeyedStore | None = None, balances: KeyedStore | None = None, *, most: int = CACHED
+) -> AccountShelf:
+    return AccountShelf(
+        states or KeyedStore(MemorySpace()),
+        balances or KeyedStore(MemorySpace()),
+        SCHEMAS.codec("state-account"),
+        SCHEMAS.codec("account-balance"),
+        most,
+    )
 
 
 def waiting(store: KeyedStore | None = None) -> WaitingShelf:
@@ -65,6 +80,18 @@ def commit(cabinet: Cabinet[Any, Any], store: KeyedStore) -> dict[bytes, bytes |
         store.apply(key, value)
     cabinet.committed()
     return written
+
+
+def commit_accounts(
+    shelf: AccountShelf, states: KeyedStore, balances: KeyedStore, changed: Iterable[AccountBalance]
+) -> set[str]:
+    """Commit these accounts; return the tables written."""
+    batch = Batch()
+    list(shelf.seal(iter(changed), batch))
+    for table, store in ((AccountShelf.STATES, states), (BALANCES.name, balances)):
+        store.apply_all(batch.writes.get(table, {}))
+    shelf.committed()
+    return set(batch.writes)
 
 
 # -- the cabinet
@@ -252,14 +279,15 @@ def test_an_account_is_due_by_its_last_wake_at_and_once() -> None:
 
 
 def test_the_index_of_wakes_is_built_anew_from_what_was_committed() -> None:
-    store = KeyedStore(MemorySpace())
-    shelf = accounts(store)
-    for name, wake_at in (("a", 5), ("b", NEVER), ("c", 3)):
-        shelf.put(account(name, wake_at))
-    commit(shelf.cabinet, store)
+    store, balances = KeyedStore(MemorySpace()), KeyedStore(MemorySpace())
+    shelf = accounts(store, balances)
+    three = [account(name, wake_at) for name, wake_at in (("a", 5), ("b", NEVER), ("c", 3))]
+    for one in three:
+        shelf.put(one)
+    commit_accounts(shelf, store, balances, [AccountBalance(one, None) for one in three])
     shelf.put(account("c", NEVER))  # never committed
 
-    restored = accounts(store)
+    restored = accounts(store, balances)
 
     assert restored.due(10, 10) == ["c", "a"]
     assert restored.get("a") == account("a", 5)
@@ -282,6 +310,152 @@ def test_what_is_due_is_what_a_plain_search_finds(puts: list[tuple[int, int]], t
 
     expected = [name for wake_at, name in sorted((w, n) for n, w in plain.items()) if wake_at <= time]
     assert shelf.due(time, limit) == expected[:limit]
+
+
+# -- accounts in two tables
+
+FIRST = usage(2)
+
+
+class Books:
+    """A lane's book over the tables of its accounts, which outlive it."""
+
+    def __init__(self, before: "Books | None" = None, *, most: int = CACHED) -> None:
+        self.states = before.states if before else KeyedStore(MemorySpace())
+        self.balances = before.balances if before else KeyedStore(MemorySpace())
+        self.shelf = accounts(self.states, self.balances, most=most)
+        shelves = before.lane.shelves if before else dict_shelves()
+        self.lane = Lane(shelves=replace(shelves, accounts=self.shelf))
+
+    def commit(self) -> set[str]:
+        """Commit what changed; return the tables written."""
+        return commit_accounts(self.shelf, self.states, self.balances, self.lane.book.balances())
+
+    def account(self) -> Account:
+        """Return the account."""
+        return self.lane.account()
+
+
+def opened() -> Books:
+    """Return books with an account that has money and a month's row, committed."""
+    books = Books()
+    events = (price(), price(meter="storage"), account_settings(tax="0.19"), tick(START), pay(1_000), FIRST)
+    for event in events:
+        assert books.lane.send(event) is Outcome.APPLIED
+    assert books.commit() == {"accounts", "balances"}
+    return books
+
+
+def test_charges_write_the_balance_alone_and_a_restart_finds_them() -> None:
+    books = opened()
+    state = dict(books.states.items())
+
+    books.lane.send(usage("1.5", id="more"))
+    books.lane.send(usage(4, id="other", meter="storage"))
+    written = books.commit()
+    again = Books(books).account()
+
+    assert written == {"balances"}
+    assert dict(books.states.items()) == state
+    assert again == books.account()
+    assert again.entries == 7  # a payment, and three charges with their tax
+    assert [(key[1], row.number, row.charges) for key, row in again.rows.items()] == [
+        ("calls", 0, 2),
+        ("storage", 1, 1),
+    ]
+
+
+def test_what_a_restart_found_goes_on_as_if_it_had_never_stopped() -> None:
+    books, running = opened(), opened()
+    for one in (books, running):
+        one.lane.send(usage(4, id="other", meter="storage"))
+        one.commit()
+    books = Books(books)
+
+    for one in (books, running):
+        one.lane.send(usage(5, id="last", meter="storage"))
+        one.lane.tick("2025-02-02")
+        one.commit()
+
+    assert Books(books).account() == Books(running).account() == running.account()
+    assert books.account().rows_made == 2
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pay(5, id="second"),
+        adjust(AdjustmentKind.CREDIT, "0.01"),
+        reverse(FIRST),
+        usage(2_000),
+        usage(1, when=at("2025-02-01")),
+    ],
+    ids=["money", "credit", "reversal", "a charge that suspends", "a charge that opens a period"],
+)
+def test_what_changes_more_than_a_charge_writes_the_state_too(event: Any) -> None:
+    books = opened()
+
+    assert books.lane.send(event) is Outcome.APPLIED
+    written = books.commit()
+
+    assert written == {"accounts", "balances"}
+    assert Books(books).account() == books.account()
+
+
+def test_charges_after_the_state_was_written_within_a_batch_are_in_the_balance() -> None:
+    books = opened()
+    batch = Batch()
+
+    books.lane.send(pay(5, id="second"))
+    list(books.shelf.seal(books.lane.book.balances(), batch))
+    books.lane.send(usage(1, id="after"))
+    list(books.shelf.seal(books.lane.book.balances(), batch))
+    for table, store in (("accounts", books.states), ("balances", books.balances)):
+        for key, value in batch.writes[table].items():
+            store.apply(key, value)
+
+    assert Books(books).account() == books.account()
+
+
+def test_a_state_of_another_version_is_written_anew_when_it_is_touched() -> None:
+    books = opened()
+    ((key, state),) = books.states.items()
+    before_106 = SCHEMAS.codec("state-account").versions[wire.HEADER.pack(0, 106)]
+    books.states.apply(key, before_106.header + state[wire.HEADER_BYTES :])
+    again = Books(books)
+
+    again.lane.send(usage(1, id="more"))
+
+    assert again.commit() == {"accounts", "balances"}
+    assert dict(books.states.items())[key].startswith(SCHEMAS.codec("state-account").header)
+
+
+def test_tables_that_do_not_fit_together_stop_the_lane() -> None:
+    books = opened()
+    ((key, before),) = books.balances.items()
+    books.lane.send(pay(5, id="second"))
+    books.commit()
+
+    books.balances.apply(key, before)
+    with pytest.raises(InvariantBroken, match="its balance ends with entry 3, its state with 4"):
+        Books(books).account()
+    books.balances.apply(key, None)
+    with pytest.raises(InvariantBroken, match="has a state and no balance"):
+        Books(books).account()
+
+
+def test_accounts_at_hand_keep_to_their_bound_between_commits() -> None:
+    books = Books(most=10)
+    ids = [f"a{n}" for n in range(25)]
+    for name in ids:
+        books.lane.send(account_settings(account=name))
+
+    within = [books.shelf.get(name) for name in ids]
+    books.commit()
+    after = [books.shelf.get(name) for name in ids]
+
+    assert within == after
+    assert sum(one is other for one, other in zip(within, after, strict=True)) <= 10
 
 
 # -- what waits

@@ -392,7 +392,7 @@ def test_a_balance_is_as_of_the_accounts_last_change_wherever_a_batch_ends() -> 
     lane.send(usage(1, account="idle", when=at("2025-01-11")))
     lane.tick("2025-01-12")
 
-    as_of = {balance.account_id: balance.as_of for balance in lane.book.balances()}
+    as_of = {balance.account.account_id: balance.as_of for balance in lane.book.balances()}
 
     assert as_of == {"acme": at("2025-01-10"), "idle": at("2025-01-11")}
     assert not list(lane.book.balances())
@@ -416,6 +416,6 @@ def test_balances_tell_the_open_periods_in_order() -> None:
         money("0.2"),
     )
     assert (february.opening, february.charges) == (money("7.8"), money(2))
-    assert balance.balance == money("5.6")
-    assert (balance.entries, balance.as_of) == (7, at("2025-01-31 23:50"))
+    assert balance.account.balance == money("5.6")
+    assert (balance.account.entries, balance.as_of) == (7, at("2025-01-31 23:50"))
     assert not list(lane.book.balances())

@@ -6,6 +6,7 @@ from streams.domain.events import TaxRate
 from streams.domain.outcomes import Outcome
 from streams.domain.periods import EVER, ZoneFrom
 from streams.domain.reasons import Reason, Rejected
+from tests.laws.restart import published
 from tests.unit.domain.build import START, Lane, at, auto, money, month, pay, price, settings, tick, usage
 
 
@@ -71,13 +72,13 @@ def test_the_currency_stays_once_a_top_up_was_asked_for_since_its_money_may_stil
 
 def test_the_balance_says_which_settings_are_in_force_and_whether_the_account_was_opened_by_default() -> None:
     lane = Lane(price(), usage(), tick(START))
-    (opened,) = lane.book.balances()
+    opened = [published(balance) for balance in lane.book.balances()]
 
     lane.send(settings(7))
 
-    (set_up,) = lane.book.balances()
-    assert (opened.revision, opened.by_default) == (0, True)
-    assert (set_up.revision, set_up.by_default) == (7, False)
+    set_up = [published(balance) for balance in lane.book.balances()]
+    assert [(b.revision, b.by_default) for b in opened] == [(0, True)]
+    assert [(b.revision, b.by_default) for b in set_up] == [(7, False)]
 
 
 def test_a_change_of_zone_starts_with_the_period_after_it_was_made() -> None:

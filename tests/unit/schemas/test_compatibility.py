@@ -56,6 +56,13 @@ def test_the_schemas_in_use_have_docs_and_ids_and_read_all_that_was_ever_release
     assert compatibility.problems(CURRENT, IDS, RELEASED) == []
 
 
+def test_a_record_of_another_name_is_refused_by_readers_of_before_if_it_says_that_it_means_to():
+    renamed = OLD | {"name": "Received"}
+
+    assert len(problems(renamed)) == 2
+    assert problems(renamed | {"aliases": ["evergreen.Paid"]}) == []
+
+
 def test_every_version_in_use_has_a_released_copy():
     assert compatibility.unreleased(IDS, RELEASED) == []
 

@@ -7,6 +7,8 @@ import pytest
 
 from schemas import registry, wire
 from streams import records, topics
+from streams.agents.accounts import account_values
+from streams.domain.account import Account
 from streams.settings import Settings
 from tests.golden.records import EXAMPLES
 from tests.unit.schemas.registry_double import FIRST_ID, registry_double
@@ -63,6 +65,23 @@ def test_what_an_older_version_in_the_double_registry_wrote_is_read():
     written = wire.Codec("tick", answer["id"], older).encode({"time": 5, "ticker": "w", "gone": "x"})
 
     assert schemas.decode(written) == ("tick", {"time": 5, "ticker": "w"})
+
+
+def test_what_was_registered_under_a_former_name_is_read_and_readers_of_it_refuse_what_comes_after():
+    former = wire.released("state-account")[106]
+    with registry_double() as double:
+        _, answer = double.register("evergreen.state.AccountState", json.dumps(former))
+        schemas = registry.connect(double.url, TOPICS)
+        [own] = [double.ids[schema] for schema in double.subjects["evergreen.state.AccountSnapshot"]]
+        before = set(map(double.ids.get, double.subjects["evergreen.state.AccountState"]))
+
+    account = Account(5, "acme", "USD", None, by_default=True, zones=(), first_open=0)
+    stored = wire.Codec("state-account", answer["id"], former).encode(account_values(account))
+
+    name, found = schemas.decode(stored)
+    assert (name, found["account_id"], found["wake_at"]) == ("state-account", "acme", 5)
+    assert schemas.codec("state-account").schema_id == own
+    assert own not in before
 
 
 def test_an_incompatible_schema_is_refused_in_one_line_that_names_record_and_subject():

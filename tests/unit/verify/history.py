@@ -11,7 +11,7 @@ from typing import Any
 
 from streams.settings import Settings
 from verify.partitions import partition_of
-from verify.periods import index_of
+from verify.periods import index_of, text_of
 from verify.report import Place
 from verify.topics import ACCOUNTS_CHANGELOG, Log, Record, Topics
 
@@ -45,6 +45,7 @@ SETTINGS = (
     "overdraft_minor",
     "closed",
 )
+ROW_KEY = ("month", "meter", "price_version", "tax_rate")
 PERIOD_FIELDS = ("month", "received", "charges", "tax", "movements")
 EMPTY_STATE: Content = {
     "wake_at": 0,
@@ -338,11 +339,26 @@ class History:
             "top_up": "off",
             "pending_minor": None,
             "as_of": self.time[partition_of(account_id.encode(), LANES)],
+            "usage": [published(row) for row in rows if row["charges"]],
             **more,
         }
         self.output("balances", state)
         self.output("account-status", {"account_id": account_id, "status": status, "since": None})
         self.output(ACCOUNTS_CHANGELOG, self.state(account_id, currency, status, open_periods, rows))
+
+    def uncarried(self, account_id: str, period: str) -> list[Content]:
+        """Return the usage of an open period as it is published, by what the ledger has."""
+        rows: dict[Any, Content] = {}
+        for *_, entry in self.records("ledger-entries", account_id=account_id):
+            if entry["meter"] is None:
+                continue
+            key = (entry["month"], entry["meter"], entry["price_version"], entry["tax_rate"])
+            sums = {"number": 0, "quantity": 0, "amount": 0, "tax": 0, "charges": 0}
+            row = rows.setdefault(key, dict(zip(ROW_KEY, key, strict=True)) | sums)
+            row["quantity"] += entry["quantity"] or 0
+            row["tax" if "tax" in entry["kind"] else "amount"] -= entry["amount"]
+            row["charges"] += entry["period"] == period and entry["kind"] == "charge"
+        return [row for row in rows.values() if row["charges"]]
 
     def state(
         self, account_id: str, currency: str, status: str, open_periods: list[Content], rows: list[Content]
@@ -468,9 +484,16 @@ def movement(kind: str, reference: str, amount: str, when: str, reason: str | No
 
 
 def row(  # noqa: PLR0917 - a row of figures is read in one line
-    meter: str, quantity: str, amount: str, rate: str | None, tax: str, month: str = "2026-01"
+    meter: str,
+    quantity: str,
+    amount: str,
+    rate: str | None,
+    tax: str,
+    month: str = "2026-01",
+    *,
+    charges: int = 0,
 ) -> Content:
-    """Return a month's row of a state at price version 1."""
+    """Return a month's row of a state at price version 1; `charges`: bookings that no invoice carries yet."""
     return {
         "month": index_of(month),
         "meter": meter,
@@ -479,12 +502,22 @@ def row(  # noqa: PLR0917 - a row of figures is read in one line
         "quantity": pico(quantity),
         "amount": pico(amount),
         "tax": pico(tax),
-        "charges": 0,
+        "charges": charges,
         "invoiced_quantity": 0,
         "invoiced_amount": 0,
         "invoiced_tax": 0,
         "number": 0,
         "parts": [],
+    }
+
+
+def published(row: Content) -> Content:
+    """Return a month's row as the balance has it."""
+    names = ("meter", "number", "quantity", "amount", "tax", "charges")
+    return {name: row[name] for name in names} | {
+        "month": text_of(row["month"]),
+        "price_version": row["version"],
+        "tax_rate": row["rate"],
     }
 
 

@@ -155,8 +155,8 @@ def _publish(h: History) -> None:
         "tax": pico("0.114"),
     }
     rows = [
-        row("api-calls", "1650", "16.5", "0.19", "3.135"),
-        row("api-calls", "10", "0.1", "0.19", "0.019", month="2026-02"),
+        row("api-calls", "1650", "16.5", "0.19", "3.135", charges=1),
+        row("api-calls", "10", "0.1", "0.19", "0.019", month="2026-02", charges=1),
     ]
     h.publish(ACME, "EUR", "active", [february], rows)
     h.publish(BRAVO, "USD", "suspended", [], [row("api-calls", "1000", "2", None, "0")])

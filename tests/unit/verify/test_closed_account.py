@@ -53,7 +53,7 @@ def publish(h: History, quantity: str, charges: str, tax: str, *, is_open: bool 
     """Publish acme as closed, with these sums of February."""
     rows = [
         row("api-calls", "1650", "16.5", "0.19", "3.135"),
-        row("api-calls", quantity, charges, "0.19", tax, month="2026-02"),
+        row("api-calls", quantity, charges, "0.19", tax, month="2026-02", charges=int(is_open)),
     ]
     rest = {
         "period": "2026-02",

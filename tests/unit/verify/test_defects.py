@@ -22,6 +22,7 @@ from tests.unit.verify.scenario import ACME, BRAVO, FEBRUARY, USED, month, use
 from verify.check import check
 from verify.topics import ACCOUNTS_CHANGELOG
 
+ACCOUNT_ACME = {"account_id": ACME}
 Defect = Callable[[History], object]
 
 JANUARY = {"account_id": ACME, "period": "2026-01"}
@@ -73,7 +74,8 @@ def more_in_february(h: History, received: str, charges: str, tax: str, quantity
         "charges": pico(charges),
         "tax": pico(tax),
     }
-    h.publish(ACME, "EUR", "active", [totals], [row("api-calls", "1650", "16.5", "0.19", "3.135")])
+    rows = [row("api-calls", "1650", "16.5", "0.19", "3.135")]
+    h.publish(ACME, "EUR", "active", [totals], rows, usage=h.uncarried(ACME, "2026-02"))
     assert h.balance[ACME] == pico("5.96") + pico(received) - charged, quantity
 
 
@@ -329,6 +331,32 @@ def a_balance_that_does_not_follow(h: History) -> None:
     h.edit("ledger-entries", {"account_id": ACME, "number": 5}, balance_after=pico("1"))
 
 
+# 7: what is remembered
+
+
+def behind_its_balance(h: History) -> None:
+    """Nothing is wrong: the state was written before the last entries, which are in the balance."""
+    [(log, position, state)] = h.records(ACCOUNTS_CHANGELOG, **ACCOUNT_ACME)
+    february = {**state["periods"][0], "received": 0, "charges": pico("0.1"), "tax": pico("0.019")}
+    january = {**state["rows"][0], "quantity": pico("1600"), "amount": pico("16"), "tax": pico("3.04")}
+    before = {"balance": pico("5.841"), "entries": 9, "periods": [february], "rows": [january]}
+    changed = h.encode(ACCOUNTS_CHANGELOG, {**state, **before})
+    log.records[position] = log.records[position]._replace(value=changed)
+
+
+def behind_its_balance_and_without_its_period(h: History) -> None:
+    behind_its_balance(h)
+    h.edit(ACCOUNTS_CHANGELOG, ACCOUNT_ACME, periods=[])
+
+
+def test_a_state_that_was_written_before_the_last_charges_is_read_with_its_balance() -> None:
+    h = month()
+
+    behind_its_balance(h)
+
+    assert failing(h) == set()
+
+
 # 8: inputs
 
 
@@ -417,7 +445,6 @@ def anothers_invoice_in_a_mail(h: History) -> None:
     h.notify(BRAVO, "low_balance", "1", {"see": f"{ACME}-000001"})
 
 
-ACCOUNT_ACME = {"account_id": ACME}
 DEFECTS: list[tuple[set[int], Defect]] = [
     ({1, 7}, edit("balances", ACCOUNT_ACME, balance=pico("6.2461"))),
     ({1, 7}, drop("balances", account_id=BRAVO)),
@@ -470,13 +497,18 @@ DEFECTS: list[tuple[set[int], Defect]] = [
     ({6}, a_number_left_out),
     ({6}, a_balance_that_does_not_follow),
     ({7}, edit(ACCOUNTS_CHANGELOG, ACCOUNT_ACME, balance=0)),
-    ({7}, edit(ACCOUNTS_CHANGELOG, ACCOUNT_ACME, entries=11)),
+    ({7}, edit(ACCOUNTS_CHANGELOG, ACCOUNT_ACME, entries=15)),
+    ({7}, behind_its_balance_and_without_its_period),
     ({7}, edit(ACCOUNTS_CHANGELOG, ACCOUNT_ACME, invoices=0)),
     ({7}, edit(ACCOUNTS_CHANGELOG, ACCOUNT_ACME, periods=[])),
     ({7}, edit(ACCOUNTS_CHANGELOG, ACCOUNT_ACME, overdraft_minor=1)),
     ({7}, change(ACCOUNTS_CHANGELOG, ACCOUNT_ACME, lambda state: state["rows"][0].update(quantity=1))),
     ({7}, drop(ACCOUNTS_CHANGELOG, account_id=BRAVO)),
     ({7}, change("balances", ACCOUNT_ACME, lambda b: b["open_periods"][0].update(received=0))),
+    ({7}, change("balances", ACCOUNT_ACME, lambda b: b["usage"][0].update(quantity=1))),
+    ({7}, change("balances", ACCOUNT_ACME, lambda b: b["usage"][1].update(charges=2))),
+    ({7}, change("balances", ACCOUNT_ACME, lambda b: b["usage"].pop())),
+    ({7}, edit("balances", ACCOUNT_ACME, usage=[])),
     ({7}, edit("balances", ACCOUNT_ACME, pending_minor=1000)),
     ({7}, edit("balances", ACCOUNT_ACME, status="low")),
     ({7}, drop("account-status", account_id=BRAVO)),

@@ -1,0 +1,168 @@
+"""A balance's bytes are those that the codec writes of the same record, whatever is in it."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import wire
+from streams.agents.balances import BalanceWriter
+from streams.domain.account import Account, MonthRow, Pending, Period, RowKey
+from streams.domain.balance import AccountBalance
+from streams.domain.outputs import Status
+from streams.domain.periods import label
+
+CODEC = wire.fixed().codec("account-balance")
+
+amounts = st.integers(-(10**38) + 1, 10**38 - 1) | st.integers(-(2**63), 2**63)
+numbers = st.integers(-(2**63), 2**63 - 1)
+months = st.integers(0, 12 * 9999 - 1)
+texts = st.text(max_size=20)
+keys = st.tuples(months, texts, numbers, st.none() | amounts)
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> MonthRow:
+    row = MonthRow(draw(st.integers(0, 65_000)))
+    row.quantity, row.amount, row.tax = draw(amounts), draw(amounts), draw(amounts)
+    row.charges = draw(st.integers(0, 3))
+    return row
+
+
+totals = st.integers(-(10**36), 10**36)
+
+
+@st.composite
+def periods(draw: st.DrawFn) -> Period:
+    period = Period()
+    period.received, period.charges, period.tax = draw(totals), draw(totals), draw(totals)
+    return period
+
+
+@st.composite
+def balances(draw: st.DrawFn) -> AccountBalance:
+    account = Account(0, draw(texts), draw(texts), None, draw(st.booleans()), (), 0)
+    account.balance, account.opening = draw(amounts), draw(totals)
+    account.entries, account.revision = draw(numbers), draw(numbers)
+    account.status, account.closed = draw(st.sampled_from(Status)), draw(st.booleans())
+    account.minor = 10**24  # a refund has to fit a long, whatever the balance
+    account.top_up.decision = draw(texts)
+    if draw(st.booleans()):
+        account.top_up.pending = Pending("c", 1, 1, draw(numbers), "USD", "m", None, 0, 0, 0)
+    account.periods = draw(st.dictionaries(months, periods(), max_size=3))
+    account.rows = draw(st.dictionaries(keys, rows(), max_size=5))
+    return AccountBalance(account, draw(st.none() | numbers))
+
+
+def record(b: AccountBalance) -> dict[str, Any]:
+    """Return a balance as the record that its readers get."""
+    a, pending = b.account, b.account.top_up.pending
+    return {
+        "account_id": a.account_id,
+        "currency": a.currency,
+        "balance": a.balance,
+        "status": a.status.value,
+        "entries": a.entries,
+        "open_periods": [
+            {
+                "period": label(p.period),
+                "opening": p.opening,
+                "received": p.received,
+                "charged": p.charges + p.tax,
+                "charges": p.charges,
+                "tax": p.tax,
+            }
+            for p in b.open_periods
+        ],
+        "top_up": a.top_up.decision,
+        "pending_minor": None if pending is None else pending.amount_minor,
+        "as_of": b.as_of,
+        "revision": a.revision,
+        "by_default": a.by_default,
+        "refundable_minor": b.refundable_minor,
+        "usage": [usage(key, row) for key, row in a.rows.items() if row.charges],
+    }
+
+
+def usage(key: RowKey, row: MonthRow) -> dict[str, Any]:
+    month, meter, version, rate = key
+    return {
+        "month": label(month),
+        "meter": meter,
+        "price_version": version,
+        "tax_rate": rate,
+        "number": row.number,
+        "quantity": row.quantity,
+        "amount": row.amount,
+        "tax": row.tax,
+        "charges": row.charges,
+    }
+
+
+@given(balances())
+def test_the_bytes_are_the_codecs(balance: AccountBalance) -> None:
+    writer = BalanceWriter(CODEC)
+
+    first, again = (
+        writer.encode(balance, balance.account.account_id.encode()),
+        writer.encode(balance, balance.account.account_id.encode()),
+    )
+
+    assert first == again == CODEC.encode(record(balance))
+    assert CODEC.decode(first) == record(balance)
+
+
+def test_every_status_has_its_own_number() -> None:
+    (status,) = [f["type"] for f in wire.definition("account-balance")["fields"] if f["name"] == "status"]
+
+    assert [s.value for s in Status] == status["symbols"]
+
+
+def plain(amount: int, rows: dict[RowKey, MonthRow]) -> AccountBalance:
+    account = Account(0, "acme", "USD", None, by_default=False, zones=(), first_open=0)
+    account.balance, account.rows = amount, rows
+    return AccountBalance(account, None)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_row_that_changed_is_written_anew_where_it_says_so(count: int) -> None:
+    held = {(24300, f"m{n}", 1, None): MonthRow(n) for n in range(count)}
+    for row in held.values():
+        row.charges = 1
+    balance = plain(0, held)
+    writer = BalanceWriter(CODEC)
+    writer.encode(balance, b"acme")
+
+    changed = held[24300, "m0", 1, None]
+    changed.quantity, changed.written = 5, None
+
+    quantities = [row["quantity"] for row in CODEC.decode(writer.encode(balance, b"acme"))["usage"]]
+    assert quantities == [5] + [0] * (count - 1)
+
+
+def test_what_more_than_a_charge_changes_is_written_anew_where_it_says_so() -> None:
+    balance = plain(0, {})
+    writer = BalanceWriter(CODEC)
+    writer.encode(balance, b"acme")
+
+    balance.account.status, balance.account.said = Status.LOW, None
+
+    assert CODEC.decode(writer.encode(balance, b"acme"))["status"] == "low"
+
+
+def test_accounts_that_are_alike_share_what_they_say() -> None:
+    writer = BalanceWriter(CODEC)
+    one, two, other = (plain(n, {}) for n in range(3))
+    other.account.revision = 7
+
+    for balance in (one, two, other):
+        writer.encode(balance, b"acme")
+
+    assert one.account.said is two.account.said is not other.account.said
+
+
+@pytest.mark.parametrize("amount", [10**38, -(10**38)])
+def test_an_amount_of_more_than_38_digits_is_refused(amount: int) -> None:
+    with pytest.raises(OverflowError, match="38 digits"):
+        BalanceWriter(CODEC).encode(plain(amount, {}), b"acme")
