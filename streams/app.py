@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ def run(instance: str = "", *, replay: bool = False) -> int:
     if settings.clock == "auto" and settings.owns_inputs:
         _tick(app, settings, schemas)
     _watch(app, settings, ids)
-    _tidy(app)
+    _tidy(app, health)
     if again is not None:
         _end_after(app, again)
     app.run_worker()
@@ -219,13 +220,16 @@ def _watch(app: LanesApp, settings: Settings, ids: Mapping[str, str]) -> None:
                 os._exit(FAULT_EXIT)
 
 
-def _tidy(app: LanesApp) -> None:
+def _tidy(app: LanesApp, health: metrics.Health) -> None:
     @app.task  # type: ignore[untyped-decorator]
     async def tidy(_: faust.App) -> None:
-        """Collect garbage now and then, since little of it makes the collector wait long."""
+        """Collect garbage now and then, if possible while there is nothing to do."""
+        collected = time.monotonic()
         while not app.should_stop:
-            await asyncio.sleep(garbage.YOUNG_SECONDS)
-            garbage.collect_young()
+            await asyncio.sleep(1.0)
+            if garbage.is_due(time.monotonic() - collected, is_busy=health.is_behind):
+                garbage.collect_young()
+                collected = time.monotonic()
 
 
 def _end_after(app: LanesApp, again: replays.Replay) -> None:

@@ -8,20 +8,25 @@ import gc
 from collections.abc import Mapping
 from typing import Final
 
-COLLECT_AFTER: Final = (2_000_000, 20, 50)
-"""More objects than the batches in flight hold. Looking through those was a fifth of the worker's time with
-Python's own thresholds, and 6 % of it with 100,000."""
+COLLECT_AFTER: Final = (20_000_000, 20, 50)
+"""More objects than batches in flight and accounts read meanwhile hold. Looking through the first was a fifth
+of the worker's time with Python's own thresholds; through the second, 0.3 to 1 s at once with 2,000,000."""
+FIRST_AFTER: Final = 200_000
+"""The first time comes earlier: what all accounts share is found to be in no cycle, and what refers to nothing
+else is not looked through from then on."""
 YOUNG: Final = 1
 """The generations that hold what was made lately."""
 YOUNG_SECONDS: Final = 30.0
 """How often those are looked through whatever was made: a cycle may hold a large answer of the broker."""
+BUSY_SECONDS: Final = 120.0
+"""How often at least, where the lanes are never done: what they read anew is looked through with it."""
 FULL: Final = 2
 """The last of the generations: all there is."""
 
 
 def tune() -> None:
     """Set the thresholds, and look no more at what outlived a full collection."""
-    gc.set_threshold(*COLLECT_AFTER)
+    gc.set_threshold(FIRST_AFTER, *COLLECT_AFTER[1:])
     gc.callbacks.append(_keep_survivors)
 
 
@@ -30,10 +35,17 @@ def collect_young() -> None:
     gc.collect(YOUNG)
 
 
+def is_due(seconds: float, *, is_busy: bool) -> bool:
+    """Tell whether collect_young() is to be called, so many seconds after it last was."""
+    return seconds >= (BUSY_SECONDS if is_busy else YOUNG_SECONDS)
+
+
 def _keep_survivors(phase: str, told: Mapping[str, int]) -> None:
     """Freeze what is left: the accounts in memory, a million of which took a second again and again.
 
     What is frozen and becomes garbage later is freed all the same unless it is a cycle.
     """
-    if phase == "stop" and told["generation"] == FULL:
-        gc.freeze()
+    if phase == "stop":
+        gc.set_threshold(*COLLECT_AFTER)
+        if told["generation"] == FULL:
+            gc.freeze()

@@ -95,6 +95,11 @@ class Health:
     worker: str
     lanes: dict[int, LaneHealth] = field(default_factory=dict)
 
+    @property
+    def is_behind(self) -> bool:
+        """True while a lane here has records to fold, as last seen."""
+        return any(lane.lag for lane in self.lanes.values())
+
     def report(self, now: float) -> tuple[bool, dict[str, object]]:
         """Return (healthy, the page's JSON) at a moment of time.time()."""
         lanes = dict(self.lanes)

@@ -173,8 +173,8 @@ def _automatic_of(values: Sequence[Any]) -> AutomaticTopUp:
 def _period_of(values: Sequence[Any]) -> Period:
     period = Period()
     _, period.received, period.charges, period.tax, movements = values
-    for kind, reference, amount, occurred_at, reason in movements:
-        period.movements.append(Movement(intern(kind), reference, amount, occurred_at, reason))
+    if movements:
+        period.movements = tuple([Movement(intern(kind), *rest) for kind, *rest in movements])
     return period
 
 
@@ -256,5 +256,5 @@ def _fill_top_up(t: TopUp, values: Sequence[Any]) -> None:
         t.pending = Pending(*cast("list[Any]", pending))
     for method, count in declines:
         t.declines[method] = count
-    for command_id, amount_minor in ended:
-        t.ended.append(Ended(command_id, amount_minor))
+    if ended:
+        t.ended = tuple([Ended(command_id, amount_minor) for command_id, amount_minor in ended])

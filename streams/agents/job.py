@@ -185,6 +185,8 @@ class BillingFold:
         """Fold records of one input."""
         spec = self._topics[topic]
         intake, said = self._intake, self._book.outputs
+        if self._is_spread:
+            self._accounts.look_ahead([record.key for record in records if record.key is not None])
         for record in records:
             origin, event = intake.read(spec, record)
             self._take(origin, event, batch)

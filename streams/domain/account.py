@@ -3,6 +3,7 @@
 Owns the shape only. Balances change in ledger.py alone. Fields that are not compared are worked out from
 the others when an account is first touched (prepare() in standing.py) and are not stored. What is read again
 at each miss of the cache has an __init__ of its own: a dataclass's stays interpreted where this is compiled.
+A tuple where it can be one: the garbage collector looks at it once, at a list again and again.
 """
 
 from dataclasses import dataclass, field
@@ -99,13 +100,13 @@ class Period:
     received: int
     charges: int
     tax: int
-    movements: list[Movement]
+    movements: tuple[Movement, ...]
 
     def __init__(self) -> None:
         self.received = 0
         self.charges = 0
         self.tax = 0
-        self.movements = []
+        self.movements = ()
 
 
 @mypyc_attr(acyclic=True)
@@ -165,7 +166,7 @@ class TopUp:
     month: int
     taken_minor: int
     """What commands made in `month` (account's zone) took or may still take."""
-    ended: list[Ended]
+    ended: tuple[Ended, ...]
     told_month: int
     """Month of the last monthly_limit_reached, and the limit when it was last reached."""
     told_limit: int
@@ -183,7 +184,7 @@ class TopUp:
         self.declines = {}
         self.month = EVER
         self.taken_minor = 0
-        self.ended = []
+        self.ended = ()
         self.told_month = EVER
         self.told_limit = 0
         self.decision = "off"

@@ -154,7 +154,7 @@ def move(
     account.entries += 1
     account.balance += amount
     totals.received += amount
-    totals.movements.append(Movement(kind.value, shown_as, amount, occurred_at, reason))
+    totals.movements = (*totals.movements, Movement(kind.value, shown_as, amount, occurred_at, reason))
     desk.outputs.append(
         LedgerEntry(
             account_id=account.account_id,

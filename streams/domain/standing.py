@@ -20,6 +20,7 @@ FAR = 10**40
 def prepare(desk: Desk, account: Account) -> None:
     """Work out what is not stored of an account; once after it was read, and when its settings changed."""
     account.calendar = calendar(account.zones)
+    account.zones = account.calendar.zones  # one object for all accounts that have them
     account.cards = desk.cards_of(account.currency)
     account.minor = minor_unit(desk.policy.minor_digits[account.currency])
     set_closing(desk, account)

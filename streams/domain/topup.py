@@ -280,7 +280,7 @@ def _taken(desk: Desk, account: Account) -> int:
     top_up, month = account.top_up, account.calendar.month_of(desk.time)
     if month != top_up.month:
         top_up.month, top_up.taken_minor = month, 0
-        top_up.ended = []
+        top_up.ended = ()
     return top_up.taken_minor
 
 
@@ -342,15 +342,15 @@ def _end_without_money(top_up: TopUp) -> None:
     pending, top_up.pending = top_up.pending, None
     assert pending is not None
     top_up.taken_minor -= pending.amount_minor  # its month is still `month`: that turns at the next decision
-    top_up.ended.append(Ended(pending.command_id, pending.amount_minor))
-    del top_up.ended[:-MOST_ENDED]
+    ended = (*top_up.ended, Ended(pending.command_id, pending.amount_minor))
+    top_up.ended = ended[-MOST_ENDED:]
 
 
 def _late_money(top_up: TopUp, command_id: str | None) -> None:
     """Count a command again in its month when money came of it after all."""
-    for ended in top_up.ended:
+    for number, ended in enumerate(top_up.ended):
         if ended.command_id == command_id:
-            top_up.ended.remove(ended)
+            top_up.ended = top_up.ended[:number] + top_up.ended[number + 1 :]
             top_up.taken_minor += ended.amount_minor
             return
 

@@ -46,3 +46,19 @@ def test_a_cycle_of_late_is_freed() -> None:
     garbage.collect_young()
 
     assert circle() is None
+
+
+def test_it_is_looked_for_when_there_is_nothing_to_do_and_at_last_even_then() -> None:
+    assert not garbage.is_due(29.0, is_busy=False)
+    assert garbage.is_due(30.0, is_busy=False)
+    assert not garbage.is_due(119.0, is_busy=True)
+    assert garbage.is_due(120.0, is_busy=True)
+
+
+def test_the_first_time_comes_earlier_than_the_others() -> None:
+    garbage.tune()
+    assert gc.get_threshold()[0] == garbage.FIRST_AFTER
+
+    gc.collect(0)
+
+    assert gc.get_threshold() == garbage.COLLECT_AFTER

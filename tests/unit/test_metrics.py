@@ -68,6 +68,14 @@ def test_a_lane_that_is_behind_must_make_progress(health: Health) -> None:
     }
 
 
+def test_a_worker_is_behind_while_one_of_its_lanes_is(health: Health) -> None:
+    health.lanes[0] = LaneHealth(progressed_at=NOW)
+    assert not health.is_behind
+
+    health.lanes[1] = LaneHealth(progressed_at=NOW, lag=1)
+    assert health.is_behind
+
+
 def test_the_health_page_says_it_with_its_status(health: Health, pages: ThreadingHTTPServer) -> None:
     good = get(pages, "/health")
     health.lanes[0] = LaneHealth(progressed_at=NOW - 100, lag=5)

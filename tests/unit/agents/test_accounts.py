@@ -127,7 +127,7 @@ def test_every_value_of_an_account_is_stored_under_its_own_name(closed: bool) ->
     """All values differ, so that no two can change places; the truth values are tried both ways."""
     numbers = count(10)
     account = busy_lane().account()
-    account.top_up.ended.append(Ended("", 0))
+    account.top_up.ended = (Ended("", 0),)
     scatter(account, numbers)
     account.closed, account.by_default = closed, not closed
     pending = account.top_up.pending

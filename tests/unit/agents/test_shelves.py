@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import wire
+from streams.agents.accounts import account_values
 from streams.agents.shelves import (
     CACHED,
     AccountShelf,
@@ -442,6 +443,18 @@ def test_tables_that_do_not_fit_together_stop_the_lane() -> None:
     books.balances.apply(key, None)
     with pytest.raises(InvariantBroken, match="has a state and no balance"):
         Books(books).account()
+
+
+def test_looking_ahead_meets_the_accounts_at_hand_and_changes_nothing() -> None:
+    books = opened()
+    before = account_values(books.account())
+
+    met = books.shelf.look_ahead([b"acme", b"nobody", b"\xff", b"acme"])
+
+    assert met == 2 * (3 + 1 + 1 + 1 + 1)  # entries, rows and periods, a row's bookings, a period with tax
+    assert account_values(books.account()) == before
+    assert not books.shelf.is_at_hand("nobody")
+    assert Books(books).shelf.look_ahead([b"acme"]) == 0
 
 
 def test_accounts_at_hand_keep_to_their_bound_between_commits() -> None:
