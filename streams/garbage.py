@@ -12,8 +12,8 @@ COLLECT_AFTER: Final = (20_000_000, 20, 50)
 """More objects than batches in flight and accounts read meanwhile hold. Looking through the first was a fifth
 of the worker's time with Python's own thresholds; through the second, 0.3 to 1 s at once with 2,000,000."""
 FIRST_AFTER: Final = 200_000
-"""The first time comes earlier: what all accounts share is found to be in no cycle, and what refers to nothing
-else is not looked through from then on."""
+"""The first time comes earlier: what all accounts share is then found to be in no cycle, and what refers to
+nothing else is not looked through from then on."""
 YOUNG: Final = 1
 """The generations that hold what was made lately."""
 YOUNG_SECONDS: Final = 30.0
