@@ -139,12 +139,6 @@ class Kind:
         """Append a value's bytes; raises TypeError, ValueError or OverflowError on one that does not fit."""
         raise NotImplementedError
 
-    def written(self, value: Any) -> bytes:
-        """Return a value's bytes, to be written again as Written while it stands."""
-        out = BytesWriter()
-        self.write(value, out)
-        return out.getvalue()
-
     def read(self, source: Reader) -> Any:
         """Read a value; raises UndecodableError, TruncatedError or IndexError, DecimalRangeError."""
         raise NotImplementedError
@@ -370,22 +364,9 @@ class Table(Kind):
         return found
 
 
-@mypyc_attr(acyclic=True)
-@final
-class Written:
-    """A run of a record's fields as they were written once: written again while it stands."""
-
-    def __init__(self, fields: int, data: bytes) -> None:
-        self.fields = fields
-        self.data = data
-
-
 @final
 class Fields(Kind):
-    """A record, as a dict; to be written, also as a tuple of its values in the order of the schema.
-
-    A tuple may hold a run of fields as Written, and so may the tuples in it; a whole record may be Written.
-    """
+    """A record, as a dict; to be written, also as a tuple of its values in the order of the schema."""
 
     def __init__(self, name: str, defaults: Mapping[str, Any]) -> None:
         """`defaults` as Python values. The fields come after, since they may lead back to this record."""
@@ -403,11 +384,10 @@ class Fields(Kind):
         """Append a record; a field that is left out must have a default, one that is unknown is refused."""
         kinds = self._kinds
         if isinstance(value, tuple):  # where each event counts: no dict is made, and no name looked up
-            self._check(self._write_run(0, value, out))
-            return
-        if type(value) is Written:
-            self._check(value.fields)
-            out.write(value.data)
+            if len(value) != len(kinds):
+                raise ValueError(f"{self._name} has {len(kinds)} fields, not {len(value)}")
+            for at in range(len(kinds)):
+                kinds[at].write(value[at], out)
             return
         if not isinstance(value, dict):
             raise TypeError(f"a record is a dict or a tuple, not {value!r}")
@@ -426,15 +406,6 @@ class Fields(Kind):
             unknown = sorted(set(record) - set(self.names))
             raise ValueError(f"{self._name} has no {', '.join(unknown)}")
 
-    def _check(self, fields: int) -> None:
-        if fields != len(self._kinds):
-            raise ValueError(f"{self._name} has {len(self._kinds)} fields, not {fields}")
-
-    def run(self, first: int, values: tuple[Any, ...]) -> Written:
-        """Return fields from the one numbered `first` on as Written."""
-        out = BytesWriter()
-        return Written(self._write_run(first, values, out) - first, out.getvalue())
-
     def first(self, count: int) -> "Fields":
         """Return a record of the first fields of this one."""
         cut = Fields(self._name, self._defaults)
@@ -445,31 +416,6 @@ class Fields(Kind):
     def default_of(self, name: str) -> Any:
         """Return a field's default as a Python value; raises KeyError where it has none."""
         return self._defaults[name]
-
-    def kind_in(self, name: str) -> Kind:
-        """Return what writes a field."""
-        return self._kinds[self.names.index(name)]
-
-    def record_in(self, name: str) -> "Fields":
-        """Return the record that a field is, or is a list of."""
-        kind = self.kind_in(name)
-        found = kind.items if isinstance(kind, Array) else kind
-        assert isinstance(found, Fields), f"{name} of {self._name} is no record"
-        return found
-
-    def _write_run(self, field: int, values: tuple[Any, ...], out: BytesWriter) -> int:
-        """Append values from a field on; return the number of the field after them."""
-        kinds = self._kinds
-        for value in values:
-            if type(value) is Written:
-                out.write(value.data)
-                field += value.fields
-            elif field < len(kinds):
-                kinds[field].write(value, out)
-                field += 1
-            else:
-                raise ValueError(f"{self._name} has {len(kinds)} fields, not more")
-        return field
 
     def values(self, source: Reader) -> list[Any]:
         """Read a record as its values."""

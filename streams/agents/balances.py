@@ -34,17 +34,24 @@ _USAGE: Final = 12
 class Said:
     """Runs of a balance's bytes that a charge leaves as they are: one object for all accounts alike."""
 
-    def __init__(self, account: Account, status: int) -> None:
-        pending = account.top_up.pending
-        self.currency = _bytes_of_text(account.currency)
+    def __init__(  # noqa: PLR0917 - in the order of the schema
+        self,
+        currency: str,
+        status: int,
+        decision: str,
+        pending_minor: int | None,
+        revision: int,
+        by_default: bool,
+    ) -> None:
+        self.currency = _bytes_of_text(currency)
         self.status = status
         top_up = BytesWriter()
-        put_text(account.top_up.decision, top_up)
-        _put_optional(None if pending is None else pending.amount_minor, top_up)
+        put_text(decision, top_up)
+        _put_optional(pending_minor, top_up)
         self.top_up = top_up.getvalue()
         settings = BytesWriter()
-        put_number(account.revision, settings)
-        settings.append(1 if account.by_default else 0)
+        put_number(revision, settings)
+        settings.append(1 if by_default else 0)
         self.settings = settings.getvalue()
 
 
@@ -85,10 +92,7 @@ class BalanceWriter:
         out.write(said.top_up)
         _put_optional(b.as_of, out)
         out.write(said.settings)
-        if account.closed:
-            _put_optional(b.refundable_minor, out)
-        else:
-            out.append(0)
+        _put_optional(b.refundable_minor, out)
         self._put_usage(account.rows, out)
         return out.getvalue()
 
@@ -96,7 +100,7 @@ class BalanceWriter:
         pending = account.top_up.pending
         what = (
             account.currency,
-            account.status,
+            self._statuses[account.status],
             account.top_up.decision,
             None if pending is None else pending.amount_minor,
             account.revision,
@@ -106,7 +110,7 @@ class BalanceWriter:
         if said is None:
             if len(self._said) >= SAID_KEPT:
                 self._said.clear()
-            said = self._said[what] = Said(account, self._statuses[account.status])
+            said = self._said[what] = Said(*what)
         return said
 
     def _put_periods(self, periods: list[OpenPeriod], out: BytesWriter) -> None:

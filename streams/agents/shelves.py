@@ -94,8 +94,7 @@ class Cabinet(Generic[Key, Value]):
     def committed(self) -> None:
         """Start the next batch; what is at hand keeps to its bound."""
         self.changed.clear()
-        if len(self.at_hand) > self._most:
-            thin(self.at_hand, self._most)
+        thin(self.at_hand, self._most)
 
     def _decode(self, stored: bytes) -> Value:
         return self._read(self._codec.version_of(stored).decode(stored))
@@ -212,8 +211,7 @@ class AccountShelf(shelves.Accounts):
 
     def committed(self) -> None:
         """Start the next batch; what is at hand keeps to its bound."""
-        if len(self._at_hand) > self._most:
-            thin(self._at_hand, self._most)
+        thin(self._at_hand, self._most)
 
 
 class PaymentShelf(shelves.Payments):

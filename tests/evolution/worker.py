@@ -24,8 +24,7 @@ def write_later_fields() -> None:
 
     def filled(self: binary.Fields, value: Any, out: list[bytes]) -> None:
         if isinstance(value, tuple):
-            given = sum(item.fields if isinstance(item, binary.Written) else 1 for item in value)
-            value += tuple(self._defaults[name] for name in self.names[given:])
+            value += tuple(self._defaults[name] for name in self.names[len(value) :])
         write(self, value, out)
 
     binary.Fields.write = filled  # type: ignore[method-assign]
@@ -33,8 +32,8 @@ def write_later_fields() -> None:
     encode = balances.BalanceWriter.encode
     fields = wire.fixed().codec("account-balance").fields
     later = binary.BytesWriter()
-    for name in fields.names[len(FIRST_BALANCE) :]:
-        fields.kind_in(name).write(fields._defaults[name], later)
+    for at in range(len(FIRST_BALANCE), len(fields.names)):
+        fields._kinds[at].write(fields.default_of(fields.names[at]), later)
     end = later.getvalue()
     balances.BalanceWriter.encode = lambda self, *balance: encode(self, *balance) + end  # type: ignore[method-assign]
 

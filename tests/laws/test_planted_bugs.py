@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from streams.agents import shelves
-from streams.domain import invoice, ledger, money, payments, pricing, reversals, standing, topup, usage
+from streams.domain import invoice, ledger, money, payments, pricing, reversals, topup, usage
 from streams.domain.account import NEVER
 from streams.domain.outcomes import Outcome
 from streams.domain.reasons import Reason, Rejected
 from tests.laws.books import Broken
 from tests.laws.check import FAILURES, Law, laws_of, shortest
 from tests.laws.history import make
+from tests.simulation.bugs_of_agents import what_charges_changed_is_not_read_back
+from tests.simulation.bugs_of_rules import a_settled_account_is_written_as_before
 from tests.unit.domain.build import SeenDict
 
 SEEDS = 300
@@ -119,11 +121,6 @@ def lose_a_field(patch: pytest.MonkeyPatch) -> None:
     plant(patch, shelves, "account_of", account_of)
 
 
-def forget_charges_since_the_state_was_written(patch: pytest.MonkeyPatch) -> None:
-    """A restart goes on from an account's state and leaves out what its balance has since."""
-    plant(patch, shelves, "catch_up", lambda right, *args: None)
-
-
 def forget_rows_since_the_state_was_written(patch: pytest.MonkeyPatch) -> None:
     """A restart takes the balance and its totals, but not the month quantities that came to them."""
 
@@ -131,17 +128,6 @@ def forget_rows_since_the_state_was_written(patch: pytest.MonkeyPatch) -> None:
         right(account, [*values[:-1], []])
 
     plant(patch, shelves, "catch_up", catch_up)
-
-
-def leave_the_state_as_it_was(patch: pytest.MonkeyPatch) -> None:
-    """A change of more than charges is not said to the store."""
-
-    def settle(right: Any, desk: Any, account: Any) -> None:
-        was_written = account.is_written
-        right(desk, account)
-        account.is_written = was_written
-
-    plant(patch, standing, "settle", settle)
 
 
 def refuse_usage_before_its_settings(patch: pytest.MonkeyPatch) -> None:
@@ -166,9 +152,9 @@ BUGS = [
     ("the_limit_is_never_passed", count_nothing_against_the_limit),
     ("redelivery_changes_nothing", hear_again),
     ("batches_change_nothing", lose_a_field),
-    ("batches_change_nothing", forget_charges_since_the_state_was_written),
+    ("batches_change_nothing", what_charges_changed_is_not_read_back),
     ("batches_change_nothing", forget_rows_since_the_state_was_written),
-    ("batches_change_nothing", leave_the_state_as_it_was),
+    ("batches_change_nothing", a_settled_account_is_written_as_before),
     ("interleaving_changes_no_charge", refuse_usage_before_its_settings),
 ]
 
