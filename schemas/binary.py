@@ -129,6 +129,40 @@ def put_decimal(whole: int, out: BytesWriter) -> None:
         shift -= 8
 
 
+def put_optional_number(whole: int | None, out: BytesWriter) -> None:
+    """Append a union of null and a number."""
+    if whole is None:
+        out.append(0)
+    else:
+        out.append(2)
+        put_number(whole, out)
+
+
+def put_optional_text(text: str | None, out: BytesWriter) -> None:
+    """Append a union of null and a string."""
+    if text is None:
+        out.append(0)
+    else:
+        out.append(2)
+        put_text(text, out)
+
+
+def put_optional_decimal(whole: int | None, out: BytesWriter) -> None:
+    """Append a union of null and a decimal(38, 12)."""
+    if whole is None:
+        out.append(0)
+    else:
+        out.append(2)
+        put_decimal(whole, out)
+
+
+def text_bytes(text: str) -> bytes:
+    """Return a string as put_text() appends it, to be kept where it comes again and again."""
+    out = BytesWriter()
+    put_text(text, out)
+    return out.getvalue()
+
+
 _LEFT_OUT: Final = object()
 
 

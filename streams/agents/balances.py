@@ -11,7 +11,14 @@ from typing import Any, Final, final
 from librt.strings import BytesWriter
 from mypy_extensions import mypyc_attr
 
-from schemas.binary import put_decimal, put_number, put_text
+from schemas.binary import (
+    put_decimal,
+    put_number,
+    put_optional_decimal,
+    put_optional_number,
+    put_text,
+    text_bytes,
+)
 from schemas.wire import Codec
 from streams.domain.account import Account, MonthRow, RowKey, shared
 from streams.domain.balance import AccountBalance, OpenPeriod
@@ -43,11 +50,11 @@ class Said:
         revision: int,
         by_default: bool,
     ) -> None:
-        self.currency = _bytes_of_text(currency)
+        self.currency = text_bytes(currency)
         self.status = status
         top_up = BytesWriter()
         put_text(decision, top_up)
-        _put_optional(pending_minor, top_up)
+        put_optional_number(pending_minor, top_up)
         self.top_up = top_up.getvalue()
         settings = BytesWriter()
         put_number(revision, settings)
@@ -90,9 +97,9 @@ class BalanceWriter:
         put_number(account.entries, out)
         self._put_periods(b.open_periods, out)
         out.write(said.top_up)
-        _put_optional(b.as_of, out)
+        put_optional_number(b.as_of, out)
         out.write(said.settings)
-        _put_optional(b.refundable_minor, out)
+        put_optional_number(b.refundable_minor, out)
         self._put_usage(account.rows, out)
         return out.getvalue()
 
@@ -119,7 +126,7 @@ class BalanceWriter:
             for period in periods:
                 month = self._months.get(period.period)
                 if month is None:
-                    month = self._months[period.period] = _bytes_of_text(label(period.period))
+                    month = self._months[period.period] = text_bytes(label(period.period))
                 out.write(month)
                 put_decimal(period.opening, out)
                 put_decimal(period.received, out)
@@ -166,32 +173,14 @@ class BalanceWriter:
         put_number(row.charges, out)
 
 
-def _bytes_of_text(text: str) -> bytes:
-    out = BytesWriter()
-    put_text(text, out)
-    return out.getvalue()
-
-
 def _named(key: RowKey) -> bytes:
     month, meter, version, rate = key
     out = BytesWriter()
     put_text(label(month), out)
     put_text(meter, out)
     put_number(version, out)
-    if rate is None:
-        out.append(0)
-    else:
-        out.append(2)
-        put_decimal(rate, out)
+    put_optional_decimal(rate, out)
     return out.getvalue()
-
-
-def _put_optional(number: int | None, out: BytesWriter) -> None:
-    if number is None:
-        out.append(0)
-    else:
-        out.append(2)
-        put_number(number, out)
 
 
 def catch_up(a: Account, values: Sequence[Any]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from schemas.wire import Schemas
 from streams import metrics
 from streams.agents import input_logs, outputs
+from streams.agents.entries import EntryWriter
 from streams.agents.input_logs import InputLogs
 from streams.agents.intake import Intake
 from streams.agents.seen import SeenShelf, SeenStore
@@ -26,7 +27,7 @@ from streams.agents.shelves import (
 )
 from streams.domain.book import Book, Outcome, Policy
 from streams.domain.events import Event, Origin, ProfileChanged, ProfileErased, Tick, UsageEvent
-from streams.domain.outputs import DeadLetter, LedgerEntry, Output, TopUpDecided
+from streams.domain.outputs import Announcement, DeadLetter, LedgerEntry, TopUpDecided
 from streams.domain.reasons import Rejected
 from streams.domain.shelves import Shelves
 from streams.lanes.job import Batch, Fold, KeyedStore, Record, Store, Table
@@ -138,7 +139,7 @@ class BillingFold:
         assert isinstance(seen_store, SeenStore)
         self._seen = SeenShelf(seen_store)
         self._ledger = job.settings.topic(LEDGER.name)
-        self._entry = codec("ledger-entry")
+        self._entries = EntryWriter(codec("ledger-entry"))
         keyed = {name: store for name, store in stores.items() if isinstance(store, KeyedStore)}
         self._profiles = ProfileShelf(keyed[PROFILES.name], codec("account-profile"))
         self._accounts = AccountShelf(
@@ -282,13 +283,13 @@ class BillingFold:
             if type(output) is LedgerEntry:  # the hot path
                 if not has_ledger:
                     continue
-                value = self._entry.encode(outputs.ledger_entry(output))
-                batch.emit(self._ledger, output.account_id.encode(), value)
+                key = output.account_id.encode()
+                batch.emit(self._ledger, key, self._entries.encode(output, key))
             else:
                 self._emit(output, batch)
         said.clear()
 
-    def _emit(self, output: Output, batch: Batch) -> None:
+    def _emit(self, output: Announcement, batch: Batch) -> None:
         if isinstance(output, DeadLetter):
             self._reasons[output.reason] += 1
         elif isinstance(output, TopUpDecided):

@@ -1,16 +1,17 @@
-"""From the rules' outputs to records: (topic, key, record type, record). Names and types only, no rule."""
+"""From the rules' announcements to records: (topic, key, record type, record). Names and types only, no rule.
+
+Ledger entries and balances, which come with each event, have writers of their own: entries.py, balances.py.
+"""
 
 from typing import Any, NamedTuple, assert_never
 
-from schemas.wire import Values
 from streams import topics
 from streams.domain.outputs import (
+    Announcement,
     CreditNote,
     DeadLetter,
     Invoice,
-    LedgerEntry,
     Notification,
-    Output,
     Party,
     StatusChanged,
     TopUpCommand,
@@ -29,15 +30,12 @@ class Outgoing(NamedTuple):
     key: str | None
     """An account id (UTF-8 on the wire); None: no key, and the record goes to the lane's own partition."""
     record_type: str
-    record: Record | Values
+    record: Record
 
 
-def record_of(output: Output) -> Outgoing:
+def record_of(output: Announcement) -> Outgoing:
     """Return an output as a record for its topic."""
-    record: Record | Values
     match output:
-        case LedgerEntry():
-            return Outgoing(topics.LEDGER.name, output.account_id, "ledger-entry", ledger_entry(output))
         case StatusChanged():
             record = {"account_id": output.account_id, "status": output.status.value, "since": output.since}
             return Outgoing(topics.STATUS.name, output.account_id, "account-status", record)
@@ -58,33 +56,6 @@ def record_of(output: Output) -> Outgoing:
             return Outgoing(topics.DEAD_LETTERS.name, None, "dead-letter", dead_letter(output))
         case _:
             assert_never(output)
-
-
-def ledger_entry(e: LedgerEntry) -> Values:
-    """Return a LedgerEntry's values in the order of its schema: one is made for each usage event."""
-    return (
-        e.account_id,
-        e.number,
-        e.kind,
-        e.amount,
-        e.balance_after,
-        e.currency,
-        label(e.period),
-        label(e.month),
-        e.occurred_at,
-        e.booked_at,
-        e.source,
-        e.event_id,
-        e.meter,
-        e.quantity,
-        e.price_version,
-        e.tax_rate,
-        e.payment_id,
-        e.reference,
-        e.command_id,
-        e.adjustment_id,
-        e.reason,
-    )
 
 
 def top_up_command(c: TopUpCommand) -> Record:

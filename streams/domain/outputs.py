@@ -5,6 +5,7 @@ Months are month indexes (periods.py), money and quantities integers of 10^-12.
 
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
+from typing import final
 
 from mypy_extensions import mypyc_attr
 
@@ -31,6 +32,7 @@ class EntryKind(StrEnum):
 
 
 @mypyc_attr(acyclic=True)
+@final
 @dataclass(slots=True, init=False)
 class LedgerEntry:
     """One booking on one balance. Neither frozen nor keyword-only, and with its own __init__ (a dataclass's
@@ -330,14 +332,7 @@ class DeadLetter:
     rejected_at: int | None
 
 
-Output = (
-    LedgerEntry
-    | StatusChanged
-    | TopUpCommand
-    | TopUpDecided
-    | Invoice
-    | CreditNote
-    | Notification
-    | DeadLetter
-)
+Announcement = StatusChanged | TopUpCommand | TopUpDecided | Invoice | CreditNote | Notification | DeadLetter
+"""What is said now and then; ledger entries come with each event."""
+Output = LedgerEntry | Announcement
 """What a lane emits in order. AccountBalance is asked for once per commit instead: only the last counts."""
