@@ -5,7 +5,6 @@ each. The changelog's key is (day of occurred_at, number); a value starts with w
 """
 
 import struct
-from collections.abc import Iterator
 from typing import ClassVar
 
 from streams.domain import shelves
@@ -155,6 +154,9 @@ class SeenShelf(shelves.Seen):
         self._dropped = []
 
 
-def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    for at in range(1, len(block), ENTRY_BYTES):
-        yield block[at : at + ID_BYTES], block[at + ID_BYTES : at + ENTRY_BYTES]
+def _entries(block: bytes) -> list[tuple[bytes, bytes]]:
+    """Return a block's ids with their contents; all at once, since a generator would take as long again."""
+    return [
+        (block[at : at + ID_BYTES], block[at + ID_BYTES : at + ENTRY_BYTES])
+        for at in range(1, len(block), ENTRY_BYTES)
+    ]

@@ -95,7 +95,9 @@ async def restore(
         for partition, position in positions.items():
             consumer.seek(partition, max(position, starts[partition]))
         by_table = {p: (table.name, stores[table.name]) for p, table in by_partition.items()}
-        return stores, await _read(consumer, keeper, by_table, ends)
+        restored = await _read(consumer, keeper, by_table, ends)
+        keeper.filled()
+        return stores, restored
     finally:
         await consumer.stop()
 

@@ -10,6 +10,7 @@ import pytest
 from rocksdict import AccessType, Options, Rdict
 
 from streams.lanes.spaces import (
+    BUCKET_KEY_BYTES,
     META,
     STALE_SECONDS,
     BrokenStoreError,
@@ -24,11 +25,21 @@ TOPICS = {"counts": "counts-changelog/id-1", "marks": "marks-changelog/id-2"}
 Open = Callable[[int, Mapping[str, str]], Keeper]
 
 
-@pytest.fixture(params=["memory", "rocksdb"])
+@pytest.fixture(params=["memory", "rocksdb, being filled", "rocksdb, filled"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     if request.param == "memory":
         return MemoryKeeper
-    return lambda lane, topics: RocksKeeper(tmp_path, lane, topics)
+    is_filled = request.param == "rocksdb, filled"
+    return lambda lane, topics: rocks_keeper(tmp_path, lane, topics, is_filled=is_filled)
+
+
+def rocks_keeper(
+    path: Path, lane: int = 0, topics: Mapping[str, str] = TOPICS, *, is_filled: bool = True
+) -> RocksKeeper:
+    keeper = RocksKeeper(path, lane, topics)
+    if is_filled:
+        keeper.filled()
+    return keeper
 
 
 def test_a_space_reads_its_own_writes_before_and_after_a_flush(opened: Open) -> None:
@@ -75,6 +86,49 @@ def test_rocksdb_goes_on_where_it_was_flushed(tmp_path: Path) -> None:
 
     assert (again.position("counts"), again.position("marks")) == (7, 0)
     assert again.space("counts").get(b"a") == b"1"
+    again.close()
+
+
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_rocksdb_walks_over_all_that_it_gathered(tmp_path: Path, *, is_filled: bool) -> None:
+    keeper = rocks_keeper(tmp_path, is_filled=is_filled)
+    counts, marks = keeper.space("counts"), keeper.space("marks")
+    long = b"a key of which more than the part that finds its bucket is that of others: "
+    assert len(long) > BUCKET_KEY_BYTES
+    given = {long + b"%d" % number: b"%d" % number for number in range(1_000, 0, -1)}
+    for key, value in given.items():
+        counts.put(key, value)
+        marks.put(key[::-1], value)
+        if value.endswith(b"0"):
+            keeper.flush({})
+    counts.delete(long + b"7")
+    keeper.flush({})
+    del given[long + b"7"]
+
+    assert dict(counts.items()) == given
+    assert set(dict(counts.items(long + b"9"))) == {key for key in given if key.startswith(long + b"9")}
+    assert len(dict(marks.items())) == 1_000
+    assert [counts.get(long + name) for name in (b"1000", b"7", b"1001")] == [b"1000", None, None]
+    keeper.close()
+
+
+def test_what_fills_a_store_is_there_once_it_is_filled(tmp_path: Path) -> None:
+    keeper = RocksKeeper(tmp_path, 0, TOPICS)
+    counts = keeper.space("counts")
+    counts.put(b"2", b"first")
+    counts.put(b"1", b"first")
+    keeper.flush({"counts": 7})
+
+    keeper.filled()
+    counts.put(b"3", b"then")
+    counts.put(b"2", b"then")
+    keeper.flush({"counts": 8})
+
+    assert dict(counts.items()) == {b"1": b"first", b"2": b"then", b"3": b"then"}
+    keeper.close()
+    again = rocks_keeper(tmp_path)
+    assert again.position("counts") == 8
+    assert dict(again.space("counts").items()) == {b"1": b"first", b"2": b"then", b"3": b"then"}
     again.close()
 
 
