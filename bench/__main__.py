@@ -22,7 +22,7 @@ from bench.figures import Line, figures
 from bench.inputs import Inputs, Told, prepared
 from bench.running import Care, RunError, measure
 from bench.system import System
-from bench.systems import SELDOM, SYSTEMS
+from bench.systems import SELDOM, SYSTEMS, is_compiled
 from bench.versions import versions
 from bench.workload import Shape
 
@@ -153,6 +153,8 @@ def _options() -> argparse.Namespace:
         options.only = list(SYSTEMS)
     if unknown := [name for name in options.only if name not in SYSTEMS]:
         p.error(f"no system {unknown[0]!r}; there are {', '.join(SYSTEMS)}")
+    if options.page and not is_compiled():
+        p.error(f"{page.PAGE} has figures of the compiled worker: run `make bench` or `make scale`")
     return options
 
 

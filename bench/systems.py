@@ -92,9 +92,14 @@ def worker_python() -> str:
     return os.environ.get("BENCH_WORKER_PYTHON") or sys.executable
 
 
+def is_compiled() -> bool:
+    """Tell whether the worker runs as `make fast` built it: another Python that has it installed."""
+    return worker_python() != sys.executable
+
+
 def _only_bench_from_here(run: Run) -> dict[str, str]:
     """Have the worker import what its own Python has installed, and from this checkout bench/ alone."""
-    if worker_python() == sys.executable:
+    if not is_compiled():
         return {}
     place = run.directory / "path"
     place.mkdir(parents=True, exist_ok=True)

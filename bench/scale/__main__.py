@@ -24,6 +24,7 @@ from bench.scale import page
 from bench.scale.deployment import ScaleError
 from bench.scale.measure import Bench, Line, Measure, Sizes
 from bench.scale.measures import MEASURES
+from bench.systems import is_compiled
 from bench.versions import versions
 
 STATE = Path(".evergreen/bench/scale")
@@ -143,6 +144,8 @@ def _options() -> argparse.Namespace:
     options = p.parse_args()
     if unknown := [name for name in options.only if name not in MEASURES]:
         p.error(f"no measure {unknown[0]!r}; there are {', '.join(MEASURES)}")
+    if options.page and not is_compiled():
+        p.error(f"{page.PAGE} has figures of the compiled worker: run `make bench` or `make scale`")
     return options
 
 

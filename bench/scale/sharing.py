@@ -52,10 +52,8 @@ WORKERS_MEASURE = Measure(
     title="More workers",
     about=(
         f"As above, {SHARED_LANES} lanes shared by workers of one machine, with 10,000 accounts. A worker "
-        "computes "
-        "on one core, and the broker needs some of another: two cores are full with two workers, so this "
-        "shows "
-        "what sharing costs, not how far it goes."
+        "computes on one core, and the broker needs some of another: two cores are full with two workers, "
+        "so this shows what sharing costs, not how far it goes."
     ),
     columns=COLUMNS,
     run=workers,

@@ -1,6 +1,9 @@
 """Figures, table, picture and page: medians of right runs, and no number for a wrong one."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -114,3 +117,15 @@ def test_a_page_without_marks_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 
     with pytest.raises(page.PageError):
         page.render()
+
+
+@pytest.mark.parametrize("module", ["bench", "bench.scale"])
+def test_figures_of_a_worker_that_is_not_compiled_stay_off_the_page(module: str) -> None:
+    bare = {name: value for name, value in os.environ.items() if name != "BENCH_WORKER_PYTHON"}
+
+    run = subprocess.run(
+        [sys.executable, "-m", module, "--page"], env=bare, capture_output=True, text=True, check=False
+    )
+
+    assert run.returncode == 2
+    assert "figures of the compiled worker" in run.stderr
