@@ -251,9 +251,8 @@ class RocksKeeper:
         batch.put(META, json.dumps(meta).encode())
         try:
             self._database.write(batch)
-        except Exception as e:  # it says so here where RocksDB met what is broken by itself, behind our back
-            if str(e).startswith("Corruption"):
-                raise self._broken(e) from e
+        except Exception as e:
+            self._look_for_corruption(e)
             raise
 
     def filled(self) -> None:
@@ -262,7 +261,8 @@ class RocksKeeper:
             self._database.close()
             self._database = _opened(self._path, is_filling=False)
         except Exception as e:
-            raise self._broken(e) from e
+            self._look_for_corruption(e)
+            raise
         self._is_filling = False
         for space in self._spaces.values():
             space.database = self._database
@@ -312,6 +312,14 @@ class RocksKeeper:
         if known.get("topics") != self._topics:
             return "it was filled from other topics"
         return positions if fresh else "it is too old"
+
+    def _look_for_corruption(self, fault: Exception) -> None:
+        """Throw the store away where RocksDB says that it met by itself, behind our back, what is broken.
+
+        What else it says, of a full disk for one, is no reason to.
+        """
+        if str(fault).startswith("Corruption"):
+            raise self._broken(fault) from fault
 
     def _broken(self, fault: Exception) -> BrokenStoreError:
         """Throw the store away, or the next start would meet the same fault; return what to raise."""

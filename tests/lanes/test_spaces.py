@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rocksdict import AccessType, Options, Rdict
 
+from streams.lanes import spaces
 from streams.lanes.spaces import (
     BUCKET_KEY_BYTES,
     META,
@@ -129,6 +130,54 @@ def test_what_fills_a_store_is_there_once_it_is_filled(tmp_path: Path) -> None:
     again = rocks_keeper(tmp_path)
     assert again.position("counts") == 8
     assert dict(again.space("counts").items()) == {b"1": b"first", b"2": b"then", b"3": b"then"}
+    again.close()
+
+
+def test_a_store_of_before_hashes_is_gone_on_with(tmp_path: Path) -> None:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    database = Rdict(str(tmp_path / "lane-0"), options=options, access_type=AccessType.read_write())
+    note = {"topics": TOPICS, "positions": {"counts": 7}, "written_at": int(time.time())}
+    database[META] = json.dumps(note).encode()
+    for number in range(100):
+        database[b"\x01%d" % number] = b"old"
+    database.close()
+
+    keeper = rocks_keeper(tmp_path)
+    counts = keeper.space("counts")
+    counts.put(b"3", b"new")
+    counts.put(b"x", b"new")
+    keeper.flush({"counts": 8})
+
+    assert keeper.position("counts") == 8
+    assert [counts.get(key) for key in (b"2", b"3", b"x", b"y")] == [b"old", b"new", b"new", None]
+    assert len(dict(counts.items())) == 101
+    keeper.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "raised", "left"),
+    [
+        ("IO error: No space left on device", Exception, 7),
+        ("Corruption: block checksum mismatch", BrokenStoreError, 0),
+    ],
+)
+def test_a_store_that_cannot_be_opened_anew_is_thrown_away_only_where_it_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, raised: type[Exception], left: int
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise Exception(fault)  # noqa: TRY002 - what rocksdict raises
+
+    keeper = RocksKeeper(tmp_path, 0, TOPICS)
+    keeper.flush({"counts": 7})
+    with monkeypatch.context() as patch:
+        patch.setattr(spaces, "_opened", fails)
+        with pytest.raises(raised, match=fault):
+            keeper.filled()
+
+    again = rocks_keeper(tmp_path)
+
+    assert again.position("counts") == left
     again.close()
 
 
