@@ -12,8 +12,7 @@ from bench.workload import START_MS
 from streams import topics
 
 USAGE_EACH = 5
-"""Usage events of the month that is closed, over the meters: an account's invoice has as many lines at "
-"most."""
+"""Usage events of the month that is closed, over the meters: an invoice has no more lines."""
 CLOSE_MS = START_MS + 30 * 86_400_000 + 3_600_000
 """November's end and the hour of grace."""
 HALF_HOUR_MS = 1_800_000
