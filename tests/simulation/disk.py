@@ -16,8 +16,8 @@ class Disks:
         self.on_write: Any = lambda path, when: None
         """Called before and after each write."""
 
-    def open(self, path: Path) -> "Database":
-        """Open or create a store."""
+    def open(self, path: Path, *, is_filling: bool) -> "Database":
+        """Open or create a store; how it gathers (`is_filling`) makes no difference here."""
         return Database(self, path, self._stores.setdefault(path, {}))
 
     def rmtree(self, path: Path) -> None:
@@ -64,7 +64,7 @@ class Database:
         """Return a value."""
         return self._store.get(key)
 
-    def keys(self) -> Iterator[bytes]:
+    def keys(self, read_opt: object = None) -> Iterator[bytes]:
         """Return all keys."""
         return iter(sorted(self._store))
 
@@ -73,7 +73,7 @@ class Database:
         store = self._store
         return iter([(key, store[key]) for key in sorted(key for key in store if key >= from_key)])
 
-    def iter(self) -> "Cursor":
+    def iter(self, read_opt: object = None) -> "Cursor":
         """Return a cursor."""
         return Cursor(sorted(self._store))
 
@@ -87,8 +87,11 @@ class Database:
                 self._store[key] = value
         self._disks.on_write(self._path, "after")
 
-    def close(self) -> None:
+    def flush(self) -> None:
         """Do nothing: what is written is written."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class Cursor:
