@@ -51,6 +51,19 @@ def test_the_bytes_are_the_codecs(several: list[LedgerEntry]) -> None:
         assert CODEC.decode(data) == record(entry)
 
 
+def test_every_value_goes_out_under_its_own_name_and_months_in_words() -> None:
+    """They go out by place, so each is another one here."""
+    months = {"period": 24300, "month": 24299}
+    texts = {"account_id", "currency", "source", "event_id", "meter", "payment_id", "reference"}
+    texts |= {"command_id", "adjustment_id", "reason"}
+    values: dict[str, Any] = {name: name if name in texts else number for number, name in enumerate(NAMES)}
+    entry = LedgerEntry(**(values | months | {"kind": EntryKind.REFUND}))
+
+    written = CODEC.decode(EntryWriter(CODEC).encode(entry, b"account_id"))
+
+    assert written == values | {"period": "2025-01", "month": "2024-12", "kind": "refund"}
+
+
 def test_an_entry_has_a_field_for_each_of_the_schema() -> None:
     assert [field["name"] for field in wire.definition("ledger-entry")["fields"]] == NAMES
 
