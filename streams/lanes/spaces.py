@@ -150,12 +150,10 @@ class MemoryKeeper:
 class RocksSpace(Space):
     """A table's part of a lane's RocksDB, with what is not flushed yet over it."""
 
-    def __init__(
-        self, database: Rdict, prefix: bytes, broken: Callable[[Exception], BrokenStoreError]
-    ) -> None:
+    def __init__(self, keeper: "RocksKeeper", database: Rdict, prefix: bytes) -> None:
         self.database = database
+        self._keeper = keeper
         self._prefix = prefix
-        self._broken = broken
         self.pending: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
@@ -166,7 +164,7 @@ class RocksSpace(Space):
         try:
             value = self.database.get(key)
         except Exception as e:  # rocksdict has one exception for all
-            raise self._broken(e) from e
+            raise self._keeper.broken(e) from e
         assert value is None or isinstance(value, bytes), "a raw database holds bytes"
         return value
 
@@ -180,7 +178,7 @@ class RocksSpace(Space):
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Return what begins with a prefix, flushed or not."""
-        self.database.flush()  # what RocksDB gathers has no order: it would be sorted for each iterator
+        self._keeper.write_out()
         start, cut = self._prefix + prefix, len(self._prefix)
         for key, value in self.pending.items():
             if value is not None and key.startswith(start):
@@ -205,7 +203,7 @@ class RocksSpace(Space):
                 cursor.next()
             cursor.status()
         except Exception as e:
-            raise self._broken(e) from e
+            raise self._keeper.broken(e) from e
 
 
 class RocksKeeper:
@@ -255,11 +253,21 @@ class RocksKeeper:
             self._look_for_corruption(e)
             raise
 
+    def write_out(self) -> None:
+        """Write what RocksDB gathers into its files: it has no order, and each iterator would sort it."""
+        try:
+            self._database.flush()
+        except Exception as e:
+            self._look_for_corruption(e)
+            raise
+
     def filled(self) -> None:
         """Open the database anew, to gather in a hash from now on."""
         try:
+            self._is_open = False
             self._database.close()
             self._database = _opened(self._path, is_filling=False)
+            self._is_open = True
         except Exception as e:
             self._look_for_corruption(e)
             raise
@@ -273,10 +281,16 @@ class RocksKeeper:
         self._open()
 
     def close(self) -> None:
-        """Close the database; what was not flushed is gone."""
-        if self._is_open:
-            self._is_open = False
+        """Close the database; what was not flushed is gone, and all of it where RocksDB found it broken."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        try:
             self._database.close()
+        except Exception as e:
+            if not _is_corruption(e):
+                raise
+            self._throw_away(str(e))
 
     def _open(self) -> None:
         """Open the database to be filled."""
@@ -290,7 +304,7 @@ class RocksKeeper:
         self._is_open = True
         self._positions: dict[str, int] = {}
         self._spaces = {
-            table: RocksSpace(self._database, bytes([number]), self._broken)
+            table: RocksSpace(self, self._database, bytes([number]))
             for number, table in enumerate(sorted(self._topics), start=1)
         }
 
@@ -313,25 +327,33 @@ class RocksKeeper:
             return "it was filled from other topics"
         return positions if fresh else "it is too old"
 
-    def _look_for_corruption(self, fault: Exception) -> None:
-        """Throw the store away where RocksDB says that it met by itself, behind our back, what is broken.
-
-        What else it says, of a full disk for one, is no reason to.
-        """
-        if str(fault).startswith("Corruption"):
-            raise self._broken(fault) from fault
-
-    def _broken(self, fault: Exception) -> BrokenStoreError:
+    def broken(self, fault: Exception) -> BrokenStoreError:
         """Throw the store away, or the next start would meet the same fault; return what to raise."""
         if self._is_open:  # a closed one may be another's by now
             self._throw_away(str(fault))
         return BrokenStoreError(f"lane {self._lane}: {fault}")
 
+    def _look_for_corruption(self, fault: Exception) -> None:
+        """Throw the store away where RocksDB says that it met by itself, behind our back, what is broken.
+
+        What else it says, of a full disk for one, is no reason to.
+        """
+        if _is_corruption(fault):
+            self._throw_away(str(fault))
+            raise BrokenStoreError(f"lane {self._lane}: {fault}") from fault
+
     def _throw_away(self, why: str) -> None:
         _warn(self._lane, why)
-        with contextlib.suppress(Exception):  # it may complain of what it is closed for
-            self.close()
+        if self._is_open:
+            self._is_open = False
+            with contextlib.suppress(Exception):  # it may complain of what it is closed for
+                self._database.close()
         shutil.rmtree(self._path)
+
+
+def _is_corruption(fault: Exception) -> bool:
+    """Tell whether RocksDB found its files broken; rocksdict has one exception for all."""
+    return str(fault).startswith("Corruption")
 
 
 def _warn(lane: int, why: str) -> None:

@@ -174,6 +174,7 @@ def test_a_store_that_cannot_be_opened_anew_is_thrown_away_only_where_it_is_brok
         patch.setattr(spaces, "_opened", fails)
         with pytest.raises(raised, match=fault):
             keeper.filled()
+    keeper.close()
 
     again = rocks_keeper(tmp_path)
 
@@ -254,20 +255,50 @@ def test_a_block_that_cannot_be_read_is_no_end_and_the_next_opening_starts_from_
     again.close()
 
 
-def test_a_store_whose_broken_block_rocksdb_meets_by_itself_is_thrown_away_at_the_next_write(
-    tmp_path: Path,
+@pytest.mark.parametrize("is_filled", [False, True])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda keeper: keeper.flush({"counts": 5_001}),
+        lambda keeper: list(keeper.space("counts").items(b"none begins so")),
+        lambda keeper: keeper.filled(),
+    ],
+    ids=["flush", "items", "filled"],
+)
+def test_a_store_whose_broken_block_rocksdb_meets_by_itself_is_thrown_away_when_it_is_used_next(
+    tmp_path: Path, use: Callable[[RocksKeeper], object], *, is_filled: bool
 ) -> None:
     keeper = _with_a_broken_block(tmp_path)
-    with contextlib.suppress(Exception):  # as it does on its own, behind our back
-        keeper._database.compact_range(None, None)
+    if is_filled:
+        keeper.filled()
+    _compact(keeper)
 
     with pytest.raises(BrokenStoreError, match="checksum"):
-        keeper.flush({"counts": 5_001})
+        use(keeper)
     keeper.close()
 
     again = RocksKeeper(tmp_path, 0, TOPICS)
     assert again.position("counts") == 0
     again.close()
+
+
+def test_a_store_whose_broken_block_is_known_first_when_it_is_closed_is_thrown_away(tmp_path: Path) -> None:
+    keeper = _with_a_broken_block(tmp_path)
+    keeper.space("counts").put(b"a", b"1")
+    keeper.flush({"counts": 5_001})
+    _compact(keeper)
+
+    keeper.close()
+
+    again = RocksKeeper(tmp_path, 0, TOPICS)
+    assert again.position("counts") == 0
+    again.close()
+
+
+def _compact(keeper: RocksKeeper) -> None:
+    """Have RocksDB meet what is broken, as it does on its own, behind our back."""
+    with contextlib.suppress(Exception):
+        keeper._database.compact_range(None, None)
 
 
 def test_a_keeper_that_is_closed_throws_nothing_away(tmp_path: Path) -> None:
