@@ -11,8 +11,8 @@ Format: https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
 from collections.abc import Mapping
 from typing import Any, Final, cast, final
 
-from librt.strings import BytesWriter
-from mypy_extensions import mypyc_attr
+from librt.strings import BytesWriter, write_i64_be
+from mypy_extensions import i64, mypyc_attr, u8
 
 LIMIT: Final = 10**38
 """Decimals lie strictly between -LIMIT and LIMIT in their unit of 10^-12: decimal(38, 12)."""
@@ -20,6 +20,8 @@ WORD: Final = (1 << 62) - 1
 """Numbers from -WORD to WORD are native where this is compiled; to compare with a longer one is slow."""
 LONG_BYTES: Final = 10
 """Most bytes of a number."""
+SHORT_BITS: Final = 56
+"""Bits of a number of 8 bytes: with more it may not fit a machine word while it is read."""
 
 
 class TruncatedError(ValueError):
@@ -39,43 +41,59 @@ class DecimalRangeError(ValueError):
 class Reader:
     """Bytes and where reading stands."""
 
-    def __init__(self, data: bytes, at: int) -> None:
+    def __init__(self, data: bytes, at: i64) -> None:
         self.data = data
-        self.at = at
+        self.at: i64 = at
 
     def number(self) -> int:
         """Read a zigzag number of variable length; raises IndexError where the bytes end."""
         data = self.data
         at = self.at
-        byte = data[at]
+        byte: i64 = data[at]
         at += 1
-        if byte < 128:
-            self.at = at
-            return (byte >> 1) ^ -(byte & 1)
-        found = byte & 127
-        shift = 7
+        found: i64 = byte & 127
+        shift: i64 = 7
         while byte > 127:
+            if shift >= SHORT_BITS:
+                return self._long_number()
             byte = data[at]
             at += 1
             found |= (byte & 127) << shift
             shift += 7
-            if shift > 7 * LONG_BYTES:
+        self.at = at
+        return (found >> 1) ^ -(found & 1)
+
+    def _long_number(self) -> int:
+        """Read a number of any length."""
+        data = self.data
+        at: int = self.at
+        found = shift = 0
+        byte = 128
+        while byte > 127:
+            if shift == 7 * LONG_BYTES:
                 raise UndecodableError("a number has more than 10 bytes")
+            byte = data[at]
+            at += 1
+            found |= (byte & 127) << shift
+            shift += 7
         if found >> 64:
             raise UndecodableError("a number has more than 64 bits")
         self.at = at
         return (found >> 1) ^ -(found & 1)
 
-    def whole(self, size: int) -> int:
+    def whole(self, size: i64) -> int:
         """Read a number of so many bytes, 1 to 7, in two's complement; IndexError where they end."""
         data = self.data
         at = self.at
-        found = data[at]
+        end: i64 = at + size
+        found: i64 = data[at]
         if found > 127:
             found -= 256
-        for place in range(at + 1, at + size):
-            found = found << 8 | data[place]
-        self.at = at + size
+        at += 1
+        while at < end:
+            found = found << 8 | data[at]
+            at += 1
+        self.at = at
         return found
 
     def taken(self, size: int) -> bytes:
@@ -91,10 +109,19 @@ class Reader:
 
 
 def put_number(whole: int, out: BytesWriter) -> None:
-    """Append a number in zigzag form with variable length."""
-    if 0 <= whole < 64:
-        out.append(whole << 1)
+    """Append a number of at most 64 bits in zigzag form with variable length."""
+    if not -WORD <= whole <= WORD:
+        _put_long_number(whole, out)
         return
+    number: i64 = whole
+    left: i64 = number << 1 ^ number >> 63
+    while left > 127:
+        out.append(u8(left & 127 | 128))
+        left >>= 7
+    out.append(u8(left))
+
+
+def _put_long_number(whole: int, out: BytesWriter) -> None:
     left = whole << 1 if whole >= 0 else ~(whole << 1)
     while left > 127:
         out.append(left & 127 | 128)
@@ -118,15 +145,15 @@ def put_decimal(whole: int, out: BytesWriter) -> None:
         put_number(size, out)
         out.write(whole.to_bytes(size, "big", signed=True))
         return
-    shift = 0
-    left = (whole if whole >= 0 else ~whole) >> 7
-    while left:
-        shift += 8
-        left >>= 8
-    out.append((shift >> 2) + 2)  # the number of bytes, zigzag
-    while shift >= 0:
-        out.append(whole >> shift & 255)
-        shift -= 8
+    number: i64 = whole
+    rest: i64 = (number ^ number >> 63) >> 7
+    spare: i64 = 7  # of the 8 bytes of a machine word
+    while rest:
+        spare -= 1
+        rest >>= 8
+    out.append(u8(16 - 2 * spare))  # the number of bytes, zigzag
+    write_i64_be(out, number << 8 * spare)
+    out.truncate(len(out) - spare)
 
 
 def put_optional_number(whole: int | None, out: BytesWriter) -> None:
