@@ -46,7 +46,7 @@ def account_values(a: Account) -> Values:
         _top_up(a.top_up),
         a.balance,
         a.entries,
-        [_period(month, period) for month, period in a.periods.items()],
+        [_period(period) for period in a.periods],
         a.rows_made,
         [_row(key, row) for key, row in a.rows.items()],
     )
@@ -111,8 +111,7 @@ def account_of(values: Sequence[Any]) -> Account:
     a.status_since = status_since
     a.told_status = _STATUS[told_status]
     a.mail_at = mail_at
-    for period in periods:
-        a.periods[shared(period[0])] = _period_of(period)
+    a.periods = tuple(sorted([_period_of(period) for period in periods], key=_month))
     for row in rows:
         a.rows[shared((row[0], intern(row[1]), row[2], row[3]))] = _row_of(row)
     a.rows_made = rows_made
@@ -120,9 +119,13 @@ def account_of(values: Sequence[Any]) -> Account:
     return a
 
 
-def _period(month: int, period: Period) -> Values:
+def _period(period: Period) -> Values:
     movements = [(m.kind, m.reference, m.amount, m.occurred_at, m.reason) for m in period.movements]
-    return (month, period.received, period.charges, period.tax, movements)
+    return (period.month, period.received, period.charges, period.tax, movements)
+
+
+def _month(period: Period) -> int:
+    return period.month
 
 
 def _row(key: RowKey, row: MonthRow) -> Values:
@@ -171,8 +174,9 @@ def _automatic_of(values: Sequence[Any]) -> AutomaticTopUp:
 
 
 def _period_of(values: Sequence[Any]) -> Period:
-    period = Period()
-    _, period.received, period.charges, period.tax, movements = values
+    month, received, charges, tax, movements = values
+    period = Period(month)
+    period.received, period.charges, period.tax = received, charges, tax
     if movements:
         period.movements = tuple([Movement(intern(kind), *rest) for kind, *rest in movements])
     return period

@@ -20,10 +20,11 @@ from schemas.binary import (
     text_bytes,
 )
 from schemas.wire import Codec
+from streams.agents.months import month_bytes
 from streams.domain.account import Account, MonthRow, RowKey, shared
-from streams.domain.balance import AccountBalance, OpenPeriod
+from streams.domain.balance import AccountBalance
 from streams.domain.outputs import Status
-from streams.domain.periods import label, month_named
+from streams.domain.periods import month_named
 from streams.domain.reasons import InvariantBroken
 
 FEW: Final = 2
@@ -76,7 +77,6 @@ class BalanceWriter:
         self._statuses = {status: number for number, status in enumerate(Status)}
         self._said: dict[Any, Said] = {}
         self._keys: dict[RowKey, bytes] = {}
-        self._months: dict[int, bytes] = {}
 
     def encode(self, b: AccountBalance, key: bytes) -> bytes:
         """Return a balance's bytes; raises OverflowError on an amount of more than 38 digits.
@@ -95,7 +95,7 @@ class BalanceWriter:
         put_decimal(account.balance, out)
         put_number(said.status, out)
         put_number(account.entries, out)
-        self._put_periods(b.open_periods, out)
+        _put_periods(account, out)
         out.write(said.top_up)
         put_optional_number(b.as_of, out)
         out.write(said.settings)
@@ -119,21 +119,6 @@ class BalanceWriter:
                 self._said.clear()
             said = self._said[what] = Said(*what)
         return said
-
-    def _put_periods(self, periods: list[OpenPeriod], out: BytesWriter) -> None:
-        if periods:
-            put_number(len(periods), out)
-            for period in periods:
-                month = self._months.get(period.period)
-                if month is None:
-                    month = self._months[period.period] = text_bytes(label(period.period))
-                out.write(month)
-                put_decimal(period.opening, out)
-                put_decimal(period.received, out)
-                put_decimal(period.charges + period.tax, out)
-                put_decimal(period.charges, out)
-                put_decimal(period.tax, out)
-        out.append(0)
 
     def _put_usage(self, rows: dict[RowKey, MonthRow], out: BytesWriter) -> None:
         """Append the rows that no invoice carries all of; of many, those that did not change as before."""
@@ -173,10 +158,26 @@ class BalanceWriter:
         put_number(row.charges, out)
 
 
+def _put_periods(account: Account, out: BytesWriter) -> None:
+    """Append the open periods in order of time; each opens with what the one before closes with."""
+    periods, opening = account.periods, account.opening
+    if periods:
+        put_number(len(periods), out)
+        for period in periods:
+            out.write(month_bytes(period.month))
+            put_decimal(opening, out)
+            put_decimal(period.received, out)
+            put_decimal(period.charges + period.tax, out)
+            put_decimal(period.charges, out)
+            put_decimal(period.tax, out)
+            opening = period.closing(opening)
+    out.append(0)
+
+
 def _named(key: RowKey) -> bytes:
     month, meter, version, rate = key
     out = BytesWriter()
-    put_text(label(month), out)
+    out.write(month_bytes(month))
     put_text(meter, out)
     put_number(version, out)
     put_optional_decimal(rate, out)
@@ -198,7 +199,7 @@ def catch_up(a: Account, values: Sequence[Any]) -> None:
     a.entries = entries
     a.balance = values[_BALANCE]
     for told in values[_PERIODS]:
-        period = a.periods.get(month_named(told[0]))
+        period = a.period(month_named(told[0]))
         if period is None:
             raise InvariantBroken(f"account {a.account_id}: its state lacks the period {told[0]}")
         period.received, period.charges, period.tax = told[2], told[4], told[5]

@@ -14,8 +14,8 @@ from schemas.binary import (
 )
 from schemas.wire import Codec
 from streams.agents.bounded import thin
+from streams.agents.months import month_bytes
 from streams.domain.outputs import EntryKind, LedgerEntry
-from streams.domain.periods import label
 
 TEXTS_KEPT: Final = 1_000
 """Names of currencies, meters and sources that are kept encoded."""
@@ -33,7 +33,6 @@ class EntryWriter:
         """`codec`: the one in use for ledger-entry."""
         self._header = codec.header
         self._kinds = {kind: number for number, kind in enumerate(EntryKind)}
-        self._months: dict[int, bytes] = {}
         self._texts: dict[str, bytes] = {}
 
     def encode(self, e: LedgerEntry, key: bytes) -> bytes:
@@ -50,8 +49,8 @@ class EntryWriter:
         put_decimal(e.amount, out)
         put_decimal(e.balance_after, out)
         out.write(self._kept(e.currency))
-        out.write(self._month(e.period))
-        out.write(self._month(e.month))
+        out.write(month_bytes(e.period))
+        out.write(month_bytes(e.month))
         put_number(e.occurred_at, out)
         put_optional_number(e.booked_at, out)
         self._put_name(e.source, out)
@@ -79,10 +78,4 @@ class EntryWriter:
         if data is None:
             thin(self._texts, TEXTS_KEPT)
             data = self._texts[text] = text_bytes(text)
-        return data
-
-    def _month(self, month: int) -> bytes:
-        data = self._months.get(month)
-        if data is None:
-            data = self._months[month] = text_bytes(label(month))
         return data

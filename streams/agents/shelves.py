@@ -171,7 +171,7 @@ class AccountShelf(shelves.Accounts):
             for row in account.rows.values():
                 met += row.charges
                 break
-            for period in account.periods.values():
+            for period in account.periods:
                 if period.tax:
                     met += 1
                 break

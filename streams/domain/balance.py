@@ -9,25 +9,6 @@ from streams.domain.account import Account
 
 @mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
-class OpenPeriod:
-    """Totals of a period that has entries and no invoice yet. Made as LedgerEntry is, for its reason."""
-
-    period: int
-    opening: int
-    received: int
-    charges: int
-    tax: int
-
-    def __init__(self, period: int, opening: int, received: int, charges: int, tax: int) -> None:
-        self.period = period
-        self.opening = opening
-        self.received = received
-        self.charges = charges
-        self.tax = tax
-
-
-@mypyc_attr(acyclic=True)
-@dataclass(slots=True, init=False)
 class AccountBalance:
     """An account that was touched. It is the live one: who reads it does so before anything else is applied.
 
@@ -41,19 +22,6 @@ class AccountBalance:
     def __init__(self, account: Account, as_of: int | None) -> None:
         self.account = account
         self.as_of = as_of
-
-    @property
-    def open_periods(self) -> list[OpenPeriod]:
-        """The open periods in order of time; each opens with what the one before closes with."""
-        opening, found = self.account.opening, []
-        months = list(self.account.periods)
-        if len(months) > 1:
-            months.sort()
-        for month in months:
-            totals = self.account.periods[month]
-            found.append(OpenPeriod(month, opening, totals.received, totals.charges, totals.tax))
-            opening += totals.received - totals.charges - totals.tax
-        return found
 
     @property
     def refundable_minor(self) -> int | None:

@@ -39,9 +39,10 @@ def end_account(desk: Desk, account: Account) -> None:
         ledger.move(desk, account, EntryKind.WRITE_OFF, amount, desk.time, shown_as="")
     running = max(account.first_open, account.calendar.month_of(desk.time))
     ledger.check(account)
-    for period in sorted(account.periods):
-        if period <= running:
-            invoice.write(desk, account, period, account.periods.pop(period), until=desk.time)
+    for period in account.periods:
+        if period.month <= running:
+            account.periods = account.periods[1:]
+            invoice.write(desk, account, period, until=desk.time)
     account.first_open, account.cut_at = running, desk.time
     ledger.check(account)
     standing.set_closing(desk, account)
@@ -52,9 +53,10 @@ def _close_periods(desk: Desk, account: Account) -> None:
     assert account.calendar is not None
     first_open = max(account.first_open, account.calendar.first_open(desk.time, desk.policy.grace_ms))
     ledger.check(account)
-    for period in sorted(account.periods):
-        if period < first_open:
-            invoice.write(desk, account, period, account.periods.pop(period))
+    for period in account.periods:
+        if period.month < first_open:
+            account.periods = account.periods[1:]
+            invoice.write(desk, account, period)
     account.first_open = first_open
     _drop_rows(desk, account)
     ledger.check(account)

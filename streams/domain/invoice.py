@@ -28,12 +28,13 @@ from streams.domain.pricing import Rating
 from streams.domain.reasons import InvariantBroken
 
 
-def write(desk: Desk, account: Account, period: int, totals: Period, *, until: int | None = None) -> None:
+def write(desk: Desk, account: Account, totals: Period, *, until: int | None = None) -> None:
     """Write the documents of a period and make its closing balance the next opening.
 
     `until` ends it early, where its account is closed; one that was cut so before begins at the cut.
     """
     assert account.calendar is not None
+    period = totals.month
     start, end = account.calendar.start(period), account.calendar.end(period)
     if account.cut_at is not None:
         start = max(start, account.cut_at)

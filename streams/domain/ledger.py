@@ -3,7 +3,7 @@
 Decides which billing period an entry belongs to; never whether it may be booked.
 """
 
-from streams.domain.account import NO_TIME, Account, Period, RowKey, shared
+from streams.domain.account import NO_TIME, Account, Period, RowKey
 from streams.domain.desk import Desk
 from streams.domain.events import Adjustment, UsageEvent
 from streams.domain.money import MOST
@@ -34,7 +34,7 @@ def charge(  # noqa: PLR0917 - keywords would cost the hot path
 ) -> None:
     """Book the charge of one usage event, and its tax right after where there is any."""
     period = month if month >= account.first_open else account.first_open
-    totals = account.periods.get(period)
+    totals = account.period(period)
     if totals is None:
         totals = _open(desk, account, period)
     booked_at = None if desk.time == NO_TIME else desk.time
@@ -100,7 +100,7 @@ def reverse(desk: Desk, account: Account, event: Adjustment, key: RowKey, *, cos
     assert used is not None
     month, meter, version, rate = key
     period = max(month, account.first_open)
-    totals = account.periods.get(period) or _open(desk, account, period)
+    totals = account.period(period) or _open(desk, account, period)
     totals.charges -= cost
     totals.tax -= tax
     for kind, amount in ((EntryKind.REVERSAL, cost), (EntryKind.REVERSAL_TAX, tax)):
@@ -150,7 +150,7 @@ def move(
     assert account.calendar is not None
     month = account.calendar.month_of(occurred_at)
     period = max(month, account.first_open)
-    totals = account.periods.get(period) or _open(desk, account, period)
+    totals = account.period(period) or _open(desk, account, period)
     account.entries += 1
     account.balance += amount
     totals.received += amount
@@ -178,17 +178,20 @@ def move(
 
 def check(account: Account) -> None:
     """Stop the process where an account's periods and balance do not agree."""
-    moved = sum(p.received - p.charges - p.tax for p in account.periods.values())
-    if account.opening + moved != account.balance:
+    closing = account.opening
+    for period in account.periods:
+        closing = period.closing(closing)
+    if closing != account.balance:
         raise InvariantBroken(
-            f"account {account.account_id}: opening {account.opening} + open periods {moved}"
-            f" is not its balance {account.balance}"
+            f"account {account.account_id}: opening {account.opening} and the open periods make {closing},"
+            f" its balance is {account.balance}"
         )
 
 
 def _open(desk: Desk, account: Account, period: int) -> Period:
     assert account.calendar is not None
-    totals = account.periods[shared(period)] = Period()
+    totals = Period(period)
+    account.periods = tuple(sorted((*account.periods, totals), key=lambda known: known.month))
     closes_at = account.calendar.end(period) + desk.policy.grace_ms
     account.wake_at = min(account.wake_at, closes_at)
     account.due_at = min(account.due_at, closes_at)

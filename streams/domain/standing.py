@@ -61,7 +61,7 @@ def settle(desk: Desk, account: Account) -> None:
     _set_calm(account)
     wake_at = min(account.mail_at, topup.wake_at(account, desk))
     if account.periods:
-        wake_at = min(wake_at, account.calendar.end(min(account.periods)) + desk.policy.grace_ms)
+        wake_at = min(wake_at, account.calendar.end(account.periods[0].month) + desk.policy.grace_ms)
     account.wake_at = wake_at
     account.due_at = min(wake_at, account.closes_at)
     account.is_written = False

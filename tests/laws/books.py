@@ -288,8 +288,10 @@ def each_charge_is_on_one_invoice(play: Play) -> None:
         closing = known.invoices[-1].closing if known.invoices else 0
         must(account.opening == closing, "the closing balance is the next opening", account_id)
         left = {period for period, entries in known.entries.items() if entries}
-        must(left == set(account.periods), "each entry is on one invoice or in an open period", left)
-        for month, period in account.periods.items():
+        open_months = {period.month for period in account.periods}
+        must(left == open_months, "each entry is on one invoice or in an open period", left)
+        for period in account.periods:
+            month = period.month
             charges, tax, moved = _sums(known.entries[month])
             totals = (period.charges, period.tax, period.received)
             must(

@@ -77,8 +77,8 @@ def reverse_again(patch: pytest.MonkeyPatch) -> None:
 def lose_the_opening(patch: pytest.MonkeyPatch) -> None:
     """An invoice does not begin where the one before ended."""
 
-    def write(right: Any, desk: Any, account: Any, period: int, totals: Any) -> None:
-        right(desk, account, period, totals)
+    def write(right: Any, desk: Any, account: Any, totals: Any) -> None:
+        right(desk, account, totals)
         account.opening += 1
 
     plant(patch, invoice, "write", write)

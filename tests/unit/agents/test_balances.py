@@ -35,7 +35,7 @@ totals = st.integers(-(10**36), 10**36)
 
 @st.composite
 def periods(draw: st.DrawFn) -> Period:
-    period = Period()
+    period = Period(draw(months))
     period.received, period.charges, period.tax = draw(totals), draw(totals), draw(totals)
     return period
 
@@ -50,7 +50,8 @@ def balances(draw: st.DrawFn) -> AccountBalance:
     account.top_up.decision = draw(texts)
     if draw(st.booleans()):
         account.top_up.pending = Pending("c", 1, 1, draw(numbers), "USD", "m", None, 0, 0, 0)
-    account.periods = draw(st.dictionaries(months, periods(), max_size=3))
+    found = draw(st.lists(periods(), max_size=3, unique_by=lambda period: period.month))
+    account.periods = tuple(sorted(found, key=lambda period: period.month))
     account.rows = draw(st.dictionaries(keys, rows(), max_size=5))
     return AccountBalance(account, draw(st.none() | numbers))
 
@@ -58,23 +59,26 @@ def balances(draw: st.DrawFn) -> AccountBalance:
 def record(b: AccountBalance) -> dict[str, Any]:
     """Return a balance as the record that its readers get."""
     a, pending = b.account, b.account.top_up.pending
+    opening, open_periods = a.opening, []
+    for p in a.periods:
+        open_periods.append(
+            {
+                "period": label(p.month),
+                "opening": opening,
+                "received": p.received,
+                "charged": p.charges + p.tax,
+                "charges": p.charges,
+                "tax": p.tax,
+            }
+        )
+        opening += p.received - p.charges - p.tax
     return {
         "account_id": a.account_id,
         "currency": a.currency,
         "balance": a.balance,
         "status": a.status.value,
         "entries": a.entries,
-        "open_periods": [
-            {
-                "period": label(p.period),
-                "opening": p.opening,
-                "received": p.received,
-                "charged": p.charges + p.tax,
-                "charges": p.charges,
-                "tax": p.tax,
-            }
-            for p in b.open_periods
-        ],
+        "open_periods": open_periods,
         "top_up": a.top_up.decision,
         "pending_minor": None if pending is None else pending.amount_minor,
         "as_of": b.as_of,

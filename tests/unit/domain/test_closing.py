@@ -398,7 +398,7 @@ def test_a_balance_is_as_of_the_accounts_last_change_wherever_a_batch_ends() -> 
     assert not list(lane.book.balances())
 
 
-def test_balances_tell_the_open_periods_in_order() -> None:
+def test_each_open_period_opens_with_what_the_one_before_closes_with() -> None:
     lane = Lane(
         price("1"), settings(tax="0.1"), tick(at("2025-01-31 23:50")), pay(1_000), on("2025-01-31", 2)
     )
@@ -408,14 +408,16 @@ def test_balances_tell_the_open_periods_in_order() -> None:
 
     (balance,) = lane.book.balances()
 
-    january, february = balance.open_periods
-    assert (january.opening, january.received, january.charges, january.tax) == (
+    account = balance.account
+    january, february = account.periods
+    assert (january.month, february.month) == (JANUARY, FEBRUARY)
+    assert (account.opening, january.received, january.charges, january.tax) == (
         0,
         money(10),
         money(2),
         money("0.2"),
     )
-    assert (february.opening, february.charges) == (money("7.8"), money(2))
-    assert balance.account.balance == money("5.6")
-    assert (balance.account.entries, balance.as_of) == (7, at("2025-01-31 23:50"))
+    assert (january.closing(0), february.charges) == (money("7.8"), money(2))
+    assert february.closing(money("7.8")) == account.balance == money("5.6")
+    assert (account.entries, balance.as_of) == (7, at("2025-01-31 23:50"))
     assert not list(lane.book.balances())
