@@ -111,7 +111,10 @@ def account_of(values: Sequence[Any]) -> Account:
     a.status_since = status_since
     a.told_status = _STATUS[told_status]
     a.mail_at = mail_at
-    a.periods = tuple(sorted([_period_of(period) for period in periods], key=_month))
+    found = [_period_of(period) for period in periods]
+    if len(found) > 1:
+        found.sort(key=_month)  # they were once written in the order in which they were opened
+    a.periods = tuple(found)
     for row in rows:
         a.rows[shared((row[0], intern(row[1]), row[2], row[3]))] = _row_of(row)
     a.rows_made = rows_made
