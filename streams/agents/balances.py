@@ -21,8 +21,7 @@ from schemas.binary import (
 )
 from schemas.wire import Codec
 from streams.agents.months import month_bytes
-from streams.domain.account import Account, MonthRow, RowKey, shared
-from streams.domain.balance import AccountBalance
+from streams.domain.account import NO_TIME, Account, MonthRow, RowKey, shared
 from streams.domain.outputs import Status
 from streams.domain.periods import month_named
 from streams.domain.reasons import InvariantBroken
@@ -65,7 +64,7 @@ class Said:
 
 @final
 class BalanceWriter:
-    """From balances to wire bytes of their schema.
+    """From accounts to wire bytes of their balances' schema.
 
     Written out field by field, since over many accounts each event makes one: a third of what the codec
     takes. The bytes are the codec's, which the tests hold them to.
@@ -78,12 +77,11 @@ class BalanceWriter:
         self._said: dict[Any, Said] = {}
         self._keys: dict[RowKey, bytes] = {}
 
-    def encode(self, b: AccountBalance, key: bytes) -> bytes:
-        """Return a balance's bytes; raises OverflowError on an amount of more than 38 digits.
+    def encode(self, account: Account, key: bytes) -> bytes:
+        """Return its balance's bytes; raises OverflowError on an amount of more than 38 digits.
 
         `key`: its account id in UTF-8.
         """
-        account = b.account
         said: Said | None = account.said
         if said is None:
             said = account.said = self._said_of(account)
@@ -97,9 +95,9 @@ class BalanceWriter:
         put_number(account.entries, out)
         _put_periods(account, out)
         out.write(said.top_up)
-        put_optional_number(b.as_of, out)
+        put_optional_number(None if account.as_of == NO_TIME else account.as_of, out)
         out.write(said.settings)
-        put_optional_number(b.refundable_minor, out)
+        put_optional_number(account.refundable_minor, out)
         self._put_usage(account.rows, out)
         return out.getvalue()
 

@@ -195,7 +195,7 @@ class BillingFold:
                 self._drain(batch)
         self._drain(batch)
         if self._is_spread:
-            for _ in self._accounts.seal(self._book.balances(), batch):
+            for _ in self._accounts.seal(self._book.touched(), batch):
                 pass
 
     def barrier(self, record: Record, ends: Mapping[str, int], batch: Batch) -> None:
@@ -217,7 +217,7 @@ class BillingFold:
     def seal(self, batch: Batch) -> Iterator[None]:
         """Encode the changed state, the balances and the journal entry of a batch, in parts."""
         self._drain(batch)
-        yield from self._accounts.seal(self._book.balances(), batch)
+        yield from self._accounts.seal(self._book.touched(), batch)
         for cabinet in self._cabinets:
             yield from cabinet.seal(batch)
         self._seen.seal(batch)

@@ -15,7 +15,6 @@ from streams.agents.bounded import thin
 from streams.agents.wakes import Wakes
 from streams.domain import shelves
 from streams.domain.account import Account, Adjusted, LaneState, Payment, Waiting
-from streams.domain.balance import AccountBalance
 from streams.domain.events import Price, Profile
 from streams.domain.reasons import InvariantBroken
 from streams.lanes.job import Batch, KeyedStore
@@ -193,16 +192,15 @@ class AccountShelf(shelves.Accounts):
         """Return account ids whose wake_at <= time, earliest first."""
         return self._wakes.due(time, limit)
 
-    def seal(self, changed: Iterator[AccountBalance], batch: Batch) -> Iterator[None]:
-        """Encode these balances into the batch, and the states where more than charges changed, in parts."""
+    def seal(self, touched: list[Account], batch: Batch) -> Iterator[None]:
+        """Encode the balances into the batch, and the states where more than charges changed, in parts."""
         writer = self._writer
         balances: dict[bytes, bytes | None] | None = None  # a table that is written has values
-        for number, balance in enumerate(changed, 1):
+        for number, account in enumerate(touched, 1):
             if balances is None:
                 balances = batch.table(BALANCES.name)
-            account = balance.account
             key = account.account_id.encode()
-            balances[key] = writer.encode(balance, key)
+            balances[key] = writer.encode(account, key)
             if not account.is_written:
                 batch.write(self.STATES, key, self._state.encode(account_values(account)))
                 account.is_written = True

@@ -232,6 +232,8 @@ class Account:
     """Balance at the start of the first open period: the closing balance of the last invoice."""
     touched: Any = field(compare=False, repr=False)
     """The desk's round in which it was touched last."""
+    as_of: int = field(compare=False, repr=False)
+    """Lane time of its last change, NO_TIME before the first tick; known until the batch ends."""
     said: Any = field(compare=False, repr=False)
     """What its balance says that a charge leaves as it is, as it was written; None: it changed: settle()."""
     currency: str
@@ -318,6 +320,7 @@ class Account:
         self.indexed_at = NO_TIME - 1
         self.is_written = False
         self.touched = None
+        self.as_of = NO_TIME
         self.said = None
 
     def period(self, month: int) -> Period | None:
@@ -326,6 +329,11 @@ class Account:
             if period.month == month:
                 return period
         return None
+
+    @property
+    def refundable_minor(self) -> int | None:
+        """What is left for refund when it is closed; None: it is open."""
+        return max(0, self.balance) // self.minor if self.closed else None
 
 
 @dataclass(slots=True)

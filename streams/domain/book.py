@@ -4,12 +4,10 @@ Events come in through apply(), time through apply(Tick) and work(); what the ru
 to `outputs`. No clock, no I/O, no randomness: state and outputs are a function of the inputs.
 """
 
-from collections.abc import Iterator
 from typing import assert_never
 
 from streams.domain import adjustments, closing, payments, pricing, settings, standing, usage, waiting
 from streams.domain.account import NO_TIME, Account
-from streams.domain.balance import AccountBalance
 from streams.domain.desk import Desk, Policy
 from streams.domain.events import (
     AccountSettings,
@@ -109,29 +107,15 @@ class Book:
                 raise InvariantBroken(f"account {account_id} was woken and is still due")
         return bool(desk.accounts.due(desk.time, 1))
 
-    def balances(self) -> Iterator[AccountBalance]:
-        """Return the latest balance of every account touched since this was last asked: once per commit.
+    def touched(self) -> list[Account]:
+        """Return every account touched since this was last asked: their balances are said once per commit.
 
-        They are made one by one, as they are taken: all of them before anything else is applied.
+        They are the live ones: who reads them does so before anything else is applied.
         """
         desk = self._desk
-        earlier, changed, last = desk.earlier, desk.changed, desk.round
-        desk.earlier = {}
+        touched = desk.touched
         desk.begin_round()
-        return self._made(earlier, changed, last, desk.now)
-
-    def _made(
-        self,
-        earlier: dict[str, tuple[Account, int | None]],
-        changed: list[Account],
-        last: object,
-        now: int | None,
-    ) -> Iterator[AccountBalance]:
-        for account, at in earlier.values():
-            if account.touched is not last:
-                yield AccountBalance(account, at)
-        for account in changed:
-            yield AccountBalance(account, now)
+        return touched
 
     def _account(self, account_id: str) -> Account | None:
         """Return an account, awake: everything that is due at the lane's time has been done."""

@@ -40,8 +40,6 @@ class Desk:
         "accounts",
         "awaited",
         "cards",
-        "changed",
-        "earlier",
         "forget_before",
         "lane",
         "outputs",
@@ -52,6 +50,7 @@ class Desk:
         "settled_dead",
         "shelves",
         "time",
+        "touched",
     )
 
     def __init__(self, policy: Policy, shelves: Shelves) -> None:
@@ -68,12 +67,10 @@ class Desk:
         self.awaited: dict[tuple[str, str, str], list[Waiting]] = {}
         """Reversals that wait for a usage event, by its account, source and id: in step with the shelf."""
         self.outputs: list[Output] = []
-        self.changed: list[Account] = []
-        """Accounts touched since time last moved or balances() was asked for; each knows it by `round`."""
+        self.touched: list[Account] = []
+        """Accounts touched since the book was last asked for them; each knows it by `round`."""
         self.round: object = object()
-        """Another one each time that `changed` begins anew."""
-        self.earlier: dict[str, tuple[Account, int | None]] = {}
-        """Accounts touched since balances() was asked for but not since time moved, with the time of it."""
+        """Another one each time that `touched` begins anew."""
         self.settled_applied = 0
         self.settled_dead = 0
 
@@ -84,16 +81,11 @@ class Desk:
 
     def move_time(self, time: int) -> None:
         """Make this the lane's time; it never goes back."""
-        if time <= self.time:
-            return
-        for account in self.changed:
-            self.earlier[account.account_id] = account, self.now
-        self.begin_round()
-        self.time = time
+        self.time = max(self.time, time)
 
     def begin_round(self) -> None:
-        """Begin `changed` anew."""
-        self.changed = []
+        """Begin `touched` anew."""
+        self.touched = []
         self.round = object()
 
     def keep(self, account: Account) -> None:
@@ -103,9 +95,10 @@ class Desk:
 
     def touch(self, account: Account) -> None:
         """Have an account's balance said at the next commit."""
+        account.as_of = self.time
         if account.touched is not self.round:
             account.touched = self.round
-            self.changed.append(account)
+            self.touched.append(account)
 
     def keep_lane(self) -> None:
         """Put back the lane's state."""

@@ -164,6 +164,7 @@ def charge(desk: Desk, account: Account, event: UsageEvent, card: RateCard) -> M
     row.written = None
     ledger.charge(desk, account, event, month, version, rate, cost, tax)
     if account.calm_from <= balance < account.calm_until:
+        account.as_of = desk.time
         if account.touched is not desk.round:
             desk.touch(account)
     else:

@@ -8,7 +8,7 @@ from schemas import wire
 from streams.agents import states
 from streams.agents.balances import BalanceWriter
 from streams.agents.shelves import AccountShelf
-from streams.domain.balance import AccountBalance
+from streams.domain.account import Account
 from streams.domain.shelves import Shelves
 from streams.lanes.job import Batch, KeyedStore
 from streams.lanes.spaces import MemorySpace
@@ -34,9 +34,9 @@ _WAITING = _SCHEMAS.codec("state-waiting")
 _PRICE = _SCHEMAS.codec("price")
 
 
-def published(balance: AccountBalance) -> SimpleNamespace:
-    """Return a balance as its readers have it."""
-    data = _WRITER.encode(balance, balance.account.account_id.encode())
+def published(account: Account) -> SimpleNamespace:
+    """Return an account's balance as its readers have it."""
+    data = _WRITER.encode(account, account.account_id.encode())
     return SimpleNamespace(**_SCHEMAS.codec("account-balance").decode(data))
 
 
@@ -53,12 +53,12 @@ class Tables:
             states, balances, _SCHEMAS.codec("state-account"), _SCHEMAS.codec("account-balance")
         )
 
-    def commit(self, accounts: AccountDict, changed: list[AccountBalance]) -> None:
-        """Write what a batch changed, as a lane does."""
+    def commit(self, accounts: AccountDict, touched: list[Account]) -> None:
+        """Write what a batch touched, as a lane does."""
         shelf, batch = self.shelf(), Batch()
-        for balance in changed:
-            shelf.put(accounts.rows[balance.account.account_id])
-        list(shelf.seal(iter(changed), batch))
+        for account in touched:
+            shelf.put(accounts.rows[account.account_id])
+        list(shelf.seal(touched, batch))
         for table, values in batch.writes.items():
             for key, value in values.items():
                 self._stores[table].apply(key, value)

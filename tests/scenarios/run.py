@@ -100,10 +100,10 @@ class Player:
 
     def _commit(self) -> None:
         """Take the balances that the end of a batch would put out."""
-        changed = list(self.book.balances())
-        self.balances |= {balance.account.account_id: published(balance) for balance in changed}
+        touched = self.book.touched()
+        self.balances |= {account.account_id: published(account) for account in touched}
         assert isinstance(self.shelves.accounts, AccountDict)
-        self.tables.commit(self.shelves.accounts, changed)
+        self.tables.commit(self.shelves.accounts, touched)
 
     def _read_clock(self, row: Row) -> None:
         try:

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from schemas import wire
 from streams.agents.balances import BalanceWriter
-from streams.domain.account import Account, MonthRow, Pending, Period, RowKey
-from streams.domain.balance import AccountBalance
+from streams.domain.account import NO_TIME, Account, MonthRow, Pending, Period, RowKey
 from streams.domain.outputs import Status
 from streams.domain.periods import label
 
@@ -41,7 +40,7 @@ def periods(draw: st.DrawFn) -> Period:
 
 
 @st.composite
-def balances(draw: st.DrawFn) -> AccountBalance:
+def accounts(draw: st.DrawFn) -> Account:
     account = Account(0, draw(texts), draw(texts), None, draw(st.booleans()), (), 0)
     account.balance, account.opening = draw(amounts), draw(totals)
     account.entries, account.revision = draw(numbers), draw(numbers)
@@ -53,12 +52,13 @@ def balances(draw: st.DrawFn) -> AccountBalance:
     found = draw(st.lists(periods(), max_size=3, unique_by=lambda period: period.month))
     account.periods = tuple(sorted(found, key=lambda period: period.month))
     account.rows = draw(st.dictionaries(keys, rows(), max_size=5))
-    return AccountBalance(account, draw(st.none() | numbers))
+    account.as_of = draw(st.just(NO_TIME) | numbers)
+    return account
 
 
-def record(b: AccountBalance) -> dict[str, Any]:
-    """Return a balance as the record that its readers get."""
-    a, pending = b.account, b.account.top_up.pending
+def record(a: Account) -> dict[str, Any]:
+    """Return an account's balance as the record that its readers get."""
+    pending = a.top_up.pending
     opening, open_periods = a.opening, []
     for p in a.periods:
         open_periods.append(
@@ -81,10 +81,10 @@ def record(b: AccountBalance) -> dict[str, Any]:
         "open_periods": open_periods,
         "top_up": a.top_up.decision,
         "pending_minor": None if pending is None else pending.amount_minor,
-        "as_of": b.as_of,
+        "as_of": None if a.as_of == NO_TIME else a.as_of,
         "revision": a.revision,
         "by_default": a.by_default,
-        "refundable_minor": b.refundable_minor,
+        "refundable_minor": a.refundable_minor,
         "usage": [usage(key, row) for key, row in a.rows.items() if row.charges],
     }
 
@@ -104,17 +104,17 @@ def usage(key: RowKey, row: MonthRow) -> dict[str, Any]:
     }
 
 
-@given(balances())
-def test_the_bytes_are_the_codecs(balance: AccountBalance) -> None:
+@given(accounts())
+def test_the_bytes_are_the_codecs(account: Account) -> None:
     writer = BalanceWriter(CODEC)
 
     first, again = (
-        writer.encode(balance, balance.account.account_id.encode()),
-        writer.encode(balance, balance.account.account_id.encode()),
+        writer.encode(account, account.account_id.encode()),
+        writer.encode(account, account.account_id.encode()),
     )
 
-    assert first == again == CODEC.encode(record(balance))
-    assert CODEC.decode(first) == record(balance)
+    assert first == again == CODEC.encode(record(account))
+    assert CODEC.decode(first) == record(account)
 
 
 def test_every_status_has_its_own_number() -> None:
@@ -123,10 +123,10 @@ def test_every_status_has_its_own_number() -> None:
     assert [s.value for s in Status] == status["symbols"]
 
 
-def plain(amount: int, rows: dict[RowKey, MonthRow]) -> AccountBalance:
+def plain(amount: int, rows: dict[RowKey, MonthRow]) -> Account:
     account = Account(0, "acme", "USD", None, by_default=False, zones=(), first_open=0)
     account.balance, account.rows = amount, rows
-    return AccountBalance(account, None)
+    return account
 
 
 @pytest.mark.parametrize("count", [1, 5])
@@ -134,36 +134,36 @@ def test_a_row_that_changed_is_written_anew_where_it_says_so(count: int) -> None
     held = {(24300, f"m{n}", 1, None): MonthRow(n) for n in range(count)}
     for row in held.values():
         row.charges = 1
-    balance = plain(0, held)
+    account = plain(0, held)
     writer = BalanceWriter(CODEC)
-    writer.encode(balance, b"acme")
+    writer.encode(account, b"acme")
 
     changed = held[24300, "m0", 1, None]
     changed.quantity, changed.written = 5, None
 
-    quantities = [row["quantity"] for row in CODEC.decode(writer.encode(balance, b"acme"))["usage"]]
+    quantities = [row["quantity"] for row in CODEC.decode(writer.encode(account, b"acme"))["usage"]]
     assert quantities == [5] + [0] * (count - 1)
 
 
 def test_what_more_than_a_charge_changes_is_written_anew_where_it_says_so() -> None:
-    balance = plain(0, {})
+    account = plain(0, {})
     writer = BalanceWriter(CODEC)
-    writer.encode(balance, b"acme")
+    writer.encode(account, b"acme")
 
-    balance.account.status, balance.account.said = Status.LOW, None
+    account.status, account.said = Status.LOW, None
 
-    assert CODEC.decode(writer.encode(balance, b"acme"))["status"] == "low"
+    assert CODEC.decode(writer.encode(account, b"acme"))["status"] == "low"
 
 
 def test_accounts_that_are_alike_share_what_they_say() -> None:
     writer = BalanceWriter(CODEC)
     one, two, other = (plain(n, {}) for n in range(3))
-    other.account.revision = 7
+    other.revision = 7
 
-    for balance in (one, two, other):
-        writer.encode(balance, b"acme")
+    for account in (one, two, other):
+        writer.encode(account, b"acme")
 
-    assert one.account.said is two.account.said is not other.account.said
+    assert one.said is two.said is not other.said
 
 
 @pytest.mark.parametrize("amount", [10**38, -(10**38)])

@@ -1,6 +1,6 @@
 """Shelves over a lane's tables: uncommitted writes are read back, a restart finds what was committed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -25,7 +25,6 @@ from streams.agents.shelves import (
     pair_key,
 )
 from streams.domain.account import NEVER, Account, Adjusted, LaneState, Payment, Waiting
-from streams.domain.balance import AccountBalance
 from streams.domain.events import AdjustmentKind, Profile
 from streams.domain.outcomes import Outcome
 from streams.domain.periods import ZoneFrom
@@ -84,11 +83,11 @@ def commit(cabinet: Cabinet[Any, Any], store: KeyedStore) -> dict[bytes, bytes |
 
 
 def commit_accounts(
-    shelf: AccountShelf, states: KeyedStore, balances: KeyedStore, changed: Iterable[AccountBalance]
+    shelf: AccountShelf, states: KeyedStore, balances: KeyedStore, touched: list[Account]
 ) -> set[str]:
     """Commit these accounts; return the tables written."""
     batch = Batch()
-    list(shelf.seal(iter(changed), batch))
+    list(shelf.seal(touched, batch))
     for table, store in ((AccountShelf.STATES, states), (BALANCES.name, balances)):
         store.apply_all(batch.writes.get(table, {}))
     shelf.committed()
@@ -285,7 +284,7 @@ def test_the_index_of_wakes_is_built_anew_from_what_was_committed() -> None:
     three = [account(name, wake_at) for name, wake_at in (("a", 5), ("b", NEVER), ("c", 3))]
     for one in three:
         shelf.put(one)
-    commit_accounts(shelf, store, balances, [AccountBalance(one, None) for one in three])
+    commit_accounts(shelf, store, balances, three)
     shelf.put(account("c", NEVER))  # never committed
 
     restored = accounts(store, balances)
@@ -330,7 +329,7 @@ class Books:
 
     def commit(self) -> set[str]:
         """Commit what changed; return the tables written."""
-        return commit_accounts(self.shelf, self.states, self.balances, self.lane.book.balances())
+        return commit_accounts(self.shelf, self.states, self.balances, self.lane.book.touched())
 
     def account(self) -> Account:
         """Return the account."""
@@ -408,9 +407,9 @@ def test_charges_after_the_state_was_written_within_a_batch_are_in_the_balance()
     batch = Batch()
 
     books.lane.send(pay(5, id="second"))
-    list(books.shelf.seal(books.lane.book.balances(), batch))
+    list(books.shelf.seal(books.lane.book.touched(), batch))
     books.lane.send(usage(1, id="after"))
-    list(books.shelf.seal(books.lane.book.balances(), batch))
+    list(books.shelf.seal(books.lane.book.touched(), batch))
     for table, store in (("accounts", books.states), ("balances", books.balances)):
         for key, value in batch.writes[table].items():
             store.apply(key, value)

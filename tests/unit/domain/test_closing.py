@@ -392,10 +392,10 @@ def test_a_balance_is_as_of_the_accounts_last_change_wherever_a_batch_ends() -> 
     lane.send(usage(1, account="idle", when=at("2025-01-11")))
     lane.tick("2025-01-12")
 
-    as_of = {balance.account.account_id: balance.as_of for balance in lane.book.balances()}
+    as_of = {account.account_id: account.as_of for account in lane.book.touched()}
 
     assert as_of == {"acme": at("2025-01-10"), "idle": at("2025-01-11")}
-    assert not list(lane.book.balances())
+    assert not lane.book.touched()
 
 
 def test_each_open_period_opens_with_what_the_one_before_closes_with() -> None:
@@ -403,12 +403,11 @@ def test_each_open_period_opens_with_what_the_one_before_closes_with() -> None:
         price("1"), settings(tax="0.1"), tick(at("2025-01-31 23:50")), pay(1_000), on("2025-01-31", 2)
     )
     lane.send(usage(1, when=at("2025-02-01"), read=at("2025-02-01")))
-    lane.book.balances()
+    lane.book.touched()
     lane.send(usage(1, when=at("2025-02-01"), read=at("2025-02-01")))
 
-    (balance,) = lane.book.balances()
+    (account,) = lane.book.touched()
 
-    account = balance.account
     january, february = account.periods
     assert (january.month, february.month) == (JANUARY, FEBRUARY)
     assert (account.opening, january.received, january.charges, january.tax) == (
@@ -419,5 +418,5 @@ def test_each_open_period_opens_with_what_the_one_before_closes_with() -> None:
     )
     assert (january.closing(0), february.charges) == (money("7.8"), money(2))
     assert february.closing(money("7.8")) == account.balance == money("5.6")
-    assert (account.entries, balance.as_of) == (7, at("2025-01-31 23:50"))
-    assert not list(lane.book.balances())
+    assert (account.entries, account.as_of) == (7, at("2025-01-31 23:50"))
+    assert not lane.book.touched()

@@ -72,11 +72,11 @@ def test_the_currency_stays_once_a_top_up_was_asked_for_since_its_money_may_stil
 
 def test_the_balance_says_which_settings_are_in_force_and_whether_the_account_was_opened_by_default() -> None:
     lane = Lane(price(), usage(), tick(START))
-    opened = [published(balance) for balance in lane.book.balances()]
+    opened = [published(account) for account in lane.book.touched()]
 
     lane.send(settings(7))
 
-    set_up = [published(balance) for balance in lane.book.balances()]
+    set_up = [published(account) for account in lane.book.touched()]
     assert [(b.revision, b.by_default) for b in opened] == [(0, True)]
     assert [(b.revision, b.by_default) for b in set_up] == [(7, False)]
 
