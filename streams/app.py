@@ -20,6 +20,7 @@ from streams import garbage, lost_state, metrics, records, topic_admin
 from streams import replay as replays
 from streams.agents.job import BillingJob
 from streams.agents.observe import WorkerObserver
+from streams.agents.seen import SeenShelf, SeenStore
 from streams.domain import book
 from streams.domain.book import Policy
 from streams.domain.outputs import Party
@@ -125,13 +126,18 @@ def run(instance: str = "", *, replay: bool = False) -> int:
 
 
 def keepers(settings: Settings, ids: Mapping[str, str]) -> OpenKeeper:
-    """Return what opens the lanes' stores; a RocksDB store also knows the id of each topic that it is of."""
+    """Return what opens the lanes' stores.
+
+    A RocksDB store also knows the id of each topic that it is of, and in which way the ids lie in it.
+    """
     if settings.store == "memory":
         return MemoryKeeper
     slot = Slot(Path(settings.state_dir) / "lanes" / settings.application)
 
     def opened(lane: int, topics: Mapping[str, str]) -> Keeper:
-        return slot.keeper(lane, {table: f"{topic}/{ids[topic]}" for table, topic in topics.items()})
+        known = {table: f"{topic}/{ids[topic]}" for table, topic in topics.items()}
+        known[SeenShelf.TABLE] += f"/{SeenStore.LAYOUT}"
+        return slot.keeper(lane, known)
 
     return opened
 

@@ -2,9 +2,13 @@
 
 They are the lane's own store, a block a day and commit: 16 bytes of id digest and 8 of content digest
 each. The changelog's key is (day of occurred_at, number); a value starts with what the block does.
+
+An id is forgotten when the forget line has left its day. Its block goes later: to drop the ids of a whole day
+at once would hold up everybody for seconds, or minutes, at the day's end.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import ClassVar
 
 from streams.domain import shelves
@@ -14,16 +18,26 @@ from streams.lanes.spaces import Space
 DAY_MS = 86_400_000
 ID_BYTES = 16
 ENTRY_BYTES = 24
+CONTENT_BYTES = ENTRY_BYTES - ID_BYTES
+DROPPED_MORE = 1_000
+"""Ids that a commit drops of those forgotten, and as many as it adds besides: so none are left for long."""
 ADDED = b"+"
 DISCARDED = b"-"
 KEY = struct.Struct(">iQ")
+DAY = struct.Struct(">i")
 NUMBER = struct.Struct(">Q")
 BLOCK, DAYS, ID, LAST = b"B", b"D", b"I", b"N"
 """First byte of a key in the space: a block, that it is there, one id, the last block's number."""
 
 
 class SeenStore(BaseStore):
-    """The committed ids in the table's space: blocks as the changelog has them, and each id by itself."""
+    """The committed ids in the table's space: blocks as the changelog has them, and each id by itself.
+
+    An id's value is its content digest and its day.
+    """
+
+    LAYOUT: ClassVar = 2
+    """Another one when this changes."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
@@ -48,28 +62,40 @@ class SeenStore(BaseStore):
             self.last_number = number
             self._space.put(LAST, NUMBER.pack(number))
         if value[:1] == ADDED:
+            of_day = DAY.pack(day)
             for digest, content in _entries(value):
-                self._space.put(ID + digest, content)
+                self._space.put(ID + digest, content + of_day)
         else:
-            self._remove(value)
+            self._remove(value, day)
 
-    def content(self, digest: bytes) -> bytes | None:
-        """Return the content digest of an id."""
-        return self._space.get(ID + digest)
+    def content(self, digest: bytes, first_day: int) -> bytes | None:
+        """Return the content digest of an id of this day or a later one."""
+        held = self._space.get(ID + digest)
+        if held is None or DAY.unpack_from(held, CONTENT_BYTES)[0] < first_day:
+            return None
+        return held[:CONTENT_BYTES]
 
-    def keys_before(self, moment: int) -> list[bytes]:
-        """Return the keys of the blocks of days that ended at or before a moment."""
-        last = moment // DAY_MS
-        return [key for day in sorted(self._days) if day < last for key in self._days[day]]
+    def oldest(self, before_day: int, ids: int) -> Iterator[bytes]:
+        """Yield the keys of the oldest blocks of the days before one, until they hold so many ids."""
+        left = ids
+        for day in sorted(self._days):
+            if day >= before_day:
+                return
+            for key in self._days[day]:
+                yield key
+                left -= len(self._space.get(BLOCK + key) or b"") // ENTRY_BYTES
+                if left <= 0:
+                    return
 
     def __len__(self) -> int:
         """Count the remembered ids by walking over them."""
         return sum(1 for _ in self._space.items(ID))
 
-    def _remove(self, block: bytes) -> None:
-        """Forget a block's ids, but for those that are remembered for another content by now."""
+    def _remove(self, block: bytes, day: int) -> None:
+        """Drop a block's ids, but for those that are remembered for another content by now."""
+        of_day = DAY.pack(day)
         for digest, content in _entries(block):
-            if self._space.get(ID + digest) == content:
+            if self._space.get(ID + digest) == content + of_day:
                 self._space.delete(ID + digest)
 
     def _remember(self, key: bytes) -> None:
@@ -77,7 +103,7 @@ class SeenStore(BaseStore):
 
     def _drop(self, key: bytes, day: int, block: bytes) -> None:
         if block[:1] == ADDED:
-            self._remove(block)
+            self._remove(block, day)
         self._space.delete(BLOCK + key)
         self._space.delete(DAYS + key)
         blocks = self._days[day]
@@ -97,12 +123,12 @@ class SeenShelf(shelves.Seen):
         self._added_by_day: dict[int, bytearray] = {}
         self._discarded: dict[int, bytearray] = {}
         self._gone: set[bytes] = set()
-        self._dropped: list[bytes] = []
+        self._first_day = 0
 
     def get(self, digest: bytes) -> bytes | None:
         """Return the content digest of a remembered id."""
         added = self._added.get(digest)
-        return added or (None if digest in self._gone else self._store.content(digest))
+        return added or (None if digest in self._gone else self._store.content(digest, self._first_day))
 
     def add(self, digest: bytes, content: bytes, occurred_at: int) -> None:
         """Remember an id."""
@@ -118,7 +144,7 @@ class SeenShelf(shelves.Seen):
         """Forget one id, so that the event may come again."""
         day = occurred_at // DAY_MS
         if self._added.pop(digest, None) is None:
-            content = self._store.content(digest)
+            content = self._store.content(digest, self._first_day)
             assert content is not None, "only a remembered id is discarded"
             self._gone.add(digest)
             self._discarded.setdefault(day, bytearray(DISCARDED)).extend(digest + content)
@@ -132,17 +158,20 @@ class SeenShelf(shelves.Seen):
             del self._added_by_day[day]
 
     def forget(self, before: int) -> None:
-        """Drop the days that ended before a moment: the forget line refuses their events from now on."""
-        self._dropped = self._store.keys_before(before)
+        """Forget the days that ended before a moment: the forget line refuses their events from now on."""
+        self._first_day = before // DAY_MS
 
     def seal(self, batch: Batch) -> None:
-        """Write what changed to the batch: discards first, since a discarded id may have come again."""
+        """Write what changed to the batch: discards first, since a discarded id may have come again.
+
+        Some of what is forgotten is dropped with it.
+        """
         number = self._store.last_number
         for blocks in (self._discarded, self._added_by_day):
             for day, block in blocks.items():
                 number += 1
                 batch.write(self.TABLE, KEY.pack(day, number), bytes(block))
-        for key in self._dropped:
+        for key in self._store.oldest(self._first_day, DROPPED_MORE + len(self._added)):
             batch.write(self.TABLE, key, None)
 
     def committed(self) -> None:
@@ -151,7 +180,6 @@ class SeenShelf(shelves.Seen):
         self._added_by_day.clear()
         self._discarded.clear()
         self._gone.clear()
-        self._dropped = []
 
 
 def _entries(block: bytes) -> list[tuple[bytes, bytes]]:

@@ -38,6 +38,7 @@ class Book:
     def __init__(self, policy: Policy, shelves: Shelves) -> None:
         """The shelves hold the restored state; the book reads the lane's time and rate cards from them."""
         self._desk = Desk(policy, shelves)
+        self._desk.seen.forget(self._desk.forget_before)
         waiting.restore(self._desk)
         self.outputs: list[Output] = self._desk.outputs
         """What was said, in order. The caller takes it and clears it (outputs.clear()) at each commit."""

@@ -120,7 +120,7 @@ class Seen(ABC):
 
     @abstractmethod
     def forget(self, before: int) -> None:
-        """Drop what occurred before a moment."""
+        """Know no more of the days that ended before a moment; also told when a lane opens."""
 
 
 @dataclass(slots=True, kw_only=True)

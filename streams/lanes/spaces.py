@@ -324,7 +324,7 @@ class RocksKeeper:
         except (ValueError, KeyError, TypeError):
             return "its note cannot be read"
         if known.get("topics") != self._topics:
-            return "it was filled from other topics"
+            return "it was filled from other topics, or in another way"
         return positions if fresh else "it is too old"
 
     def broken(self, fault: Exception) -> BrokenStoreError:

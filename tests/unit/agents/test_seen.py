@@ -7,7 +7,7 @@ from itertools import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.agents.seen import DAY_MS, SeenShelf, SeenStore
+from streams.agents.seen import DAY_MS, DROPPED_MORE, SeenShelf, SeenStore
 from streams.lanes.job import Batch
 from streams.lanes.spaces import MemorySpace
 
@@ -185,6 +185,62 @@ def test_what_was_dropped_leaves_nothing_in_the_changelog() -> None:
 
     assert lane.compacted() == []
     assert len(lane.store) == 0
+
+
+def test_a_day_is_forgotten_at_once_and_its_blocks_go_a_few_a_commit() -> None:
+    lane = Lane()
+    blocks, size = 7, DROPPED_MORE // 2
+    for block in range(blocks):
+        for n in range(size):
+            lane.shelf.add(digest(block * size + n), content(n), TODAY)
+        lane.commit()
+
+    lane.shelf.forget(TODAY + DAY_MS)
+
+    assert all(lane.shelf.get(digest(n)) is None for n in range(blocks * size))
+    left = []
+    while lane.compacted():
+        lane.commit()
+        left.append(len(lane.store))
+    assert left == [5 * size, 3 * size, size, 0]
+
+
+def test_the_more_comes_in_the_more_of_what_is_forgotten_is_dropped() -> None:
+    lane = Lane()
+    for block in range(9):
+        lane.shelf.add(digest(block), content(block), TODAY)
+        for n in range(DROPPED_MORE - 1):
+            lane.shelf.add(digest(1000 * (block + 1) + n), content(n), TODAY)
+        lane.commit()
+
+    lane.shelf.forget(TODAY + DAY_MS)
+    for n in range(DROPPED_MORE):
+        lane.shelf.add(digest(10**6 + n), content(n), TODAY + DAY_MS)
+    lane.commit()
+
+    assert len(lane.compacted()) == 9 - 2 + 1
+
+
+def test_what_is_forgotten_and_not_dropped_yet_stays_forgotten_and_may_come_again() -> None:
+    lane = Lane()
+    for block in range(3):
+        for n in range(DROPPED_MORE):
+            lane.shelf.add(digest(block * DROPPED_MORE + n), content(n), TODAY)
+        lane.commit()
+    last = digest(3 * DROPPED_MORE - 1)
+    lane.shelf.forget(TODAY + DAY_MS)
+    lane.commit()
+
+    lane = lane.restarted(lane.compacted())
+    lane.shelf.forget(TODAY + DAY_MS)  # as the book does when it opens
+    forgotten = lane.shelf.get(last)
+    lane.shelf.add(last, content(DROPPED_MORE - 1), TODAY + DAY_MS)
+    lane.commit()
+    lane.commit()
+
+    assert forgotten is None
+    assert lane.shelf.get(last) == content(DROPPED_MORE - 1)
+    assert len(lane.store) == len(lane.compacted()) == 1
 
 
 def test_two_ticks_in_one_batch_forget_as_one() -> None:

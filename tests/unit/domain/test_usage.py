@@ -214,6 +214,16 @@ def test_a_copy_beyond_the_forget_line_is_never_charged_again() -> None:
     assert len(lane.entries) == 1
 
 
+def test_a_book_that_opens_knows_no_more_of_what_its_line_has_passed() -> None:
+    lane = Lane(price(), settings(), usage(1), tick(START + 40 * DAY))
+    digest = identity("acme", "api", "e1")
+    lane.shelves.seen.add(digest, bytes(8), START)  # forgotten, and not dropped yet
+
+    Lane(shelves=lane.shelves)
+
+    assert lane.shelves.seen.get(digest) is None
+
+
 def test_usage_without_an_account_waits_for_its_settings() -> None:
     lane = Lane(price(), tick(START))
 
