@@ -70,12 +70,12 @@ class Reader:
         found = shift = 0
         byte = 128
         while byte > 127:
-            if shift == 7 * LONG_BYTES:
-                raise UndecodableError("a number has more than 10 bytes")
             byte = data[at]
             at += 1
             found |= (byte & 127) << shift
             shift += 7
+            if shift > 7 * LONG_BYTES:
+                raise UndecodableError("a number has more than 10 bytes")
         if found >> 64:
             raise UndecodableError("a number has more than 64 bits")
         self.at = at

@@ -116,6 +116,9 @@ def test_any_bytes_after_a_header_are_a_record_or_a_wire_error(name, noise):
         (golden("price"), "wrong_schema"),
         (golden("tick") + b"\x00", "trailing_bytes"),
         (golden("tick")[:5] + b"\x00\x02\xff", "undecodable"),
+        (golden("tick")[:5] + b"\xff" * 10, "truncated"),
+        (golden("tick")[:5] + b"\xff" * 11, "undecodable"),
+        (golden("tick")[:5] + b"\xff" * 9 + b"\x02", "undecodable"),  # 65 bits
     ],
 )
 def test_what_is_no_record_is_refused_with_the_reason(data, reason):
