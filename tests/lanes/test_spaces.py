@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from rocksdict import AccessType, Options, Rdict
 
+from streams.agents.seen import SeenShelf, SeenStore
+from streams.app import keepers
 from streams.lanes import spaces
 from streams.lanes.spaces import (
     BUCKET_KEY_BYTES,
@@ -21,6 +23,7 @@ from streams.lanes.spaces import (
     Slot,
     Space,
 )
+from streams.settings import Settings
 
 TOPICS = {"counts": "counts-changelog/id-1", "marks": "marks-changelog/id-2"}
 Open = Callable[[int, Mapping[str, str]], Keeper]
@@ -277,9 +280,7 @@ def test_a_store_whose_broken_block_rocksdb_meets_by_itself_is_thrown_away_when_
         use(keeper)
     keeper.close()
 
-    again = RocksKeeper(tmp_path, 0, TOPICS)
-    assert again.position("counts") == 0
-    again.close()
+    _must_start_from_nothing(tmp_path)
 
 
 def test_a_store_whose_broken_block_is_known_first_when_it_is_closed_is_thrown_away(tmp_path: Path) -> None:
@@ -290,7 +291,11 @@ def test_a_store_whose_broken_block_is_known_first_when_it_is_closed_is_thrown_a
 
     keeper.close()
 
-    again = RocksKeeper(tmp_path, 0, TOPICS)
+    _must_start_from_nothing(tmp_path)
+
+
+def _must_start_from_nothing(path: Path) -> None:
+    again = RocksKeeper(path, 0, TOPICS)
     assert again.position("counts") == 0
     again.close()
 
@@ -312,6 +317,26 @@ def test_a_keeper_that_is_closed_throws_nothing_away(tmp_path: Path) -> None:
     again = RocksKeeper(tmp_path, 0, TOPICS)
     assert again.position("counts") == 7
     again.close()
+
+
+def test_a_store_in_which_ids_lie_in_another_way_is_built_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(bootstrap_servers="none", store="rocksdb", state_dir=str(tmp_path))
+    opened = keepers(settings, {"ids": "id-1"})
+    topics = {SeenShelf.TABLE: "ids"}
+    keeper = opened(0, topics)
+    keeper.flush({SeenShelf.TABLE: 7})
+    keeper.close()
+
+    same = opened(0, topics)
+    gone_on_from = same.position(SeenShelf.TABLE)
+    same.close()
+    monkeypatch.setattr(SeenStore, "LAYOUT", SeenStore.LAYOUT + 1)
+    other = opened(0, topics)
+
+    assert (gone_on_from, other.position(SeenShelf.TABLE)) == (7, 0)
+    other.close()
 
 
 def test_a_slot_is_one_process_s_and_the_next_takes_another(tmp_path: Path) -> None:
