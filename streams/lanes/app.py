@@ -64,6 +64,7 @@ class LanesApp(faust.App):  # type: ignore[misc]
             key_serializer="raw",
             value_serializer="raw",
             store="memory://",
+            table_standby_replicas=0,  # no table is Faust's; with 1 a third worker got none of 4 lanes
             TableManager=Tables,
             web_enabled=False,
             **settings,

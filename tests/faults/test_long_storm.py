@@ -41,7 +41,7 @@ pytestmark = [
 ]
 
 LANES = 3
-"""With four, Faust's assignor may leave one of three workers without any: two each are its limit."""
+"""One for each worker."""
 ROUNDS = 40
 STAGES_A_ROUND = 4
 RECOVERY_SECONDS = SESSION_SECONDS + 5

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -209,9 +208,11 @@ def test_three_workers_replay_the_same(original: Deployment) -> None:
 
     go = original.directory / "go"
 
-    workers = [second.start_module("tests.pipeline.gathered_replay", str(go)) for _ in range(3)]
-    lanes = r"lane opened +lane=(\d+)"
-    until(lambda: all(re.search(lanes, worker.said) for worker in workers), "a lane for each worker")
+    workers = []
+    for nth in ("first", "second", "third"):  # the third joins two that have two each
+        worker = second.start_module("tests.pipeline.gathered_replay", str(go))
+        until(lambda of=worker: "lane opened" in of.said, f"a lane for the {nth} worker")
+        workers.append(worker)
     go.touch()
     codes = [worker.wait(90) for worker in workers]
 
