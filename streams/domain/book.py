@@ -113,10 +113,7 @@ class Book:
 
         They are the live ones: who reads them does so before anything else is applied.
         """
-        desk = self._desk
-        touched = desk.touched
-        desk.begin_round()
-        return touched
+        return self._desk.take_touched()
 
     def _account(self, account_id: str) -> Account | None:
         """Return an account, awake: everything that is due at the lane's time has been done."""

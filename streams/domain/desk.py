@@ -83,10 +83,11 @@ class Desk:
         """Make this the lane's time; it never goes back."""
         self.time = max(self.time, time)
 
-    def begin_round(self) -> None:
-        """Begin `touched` anew."""
-        self.touched = []
+    def take_touched(self) -> list[Account]:
+        """Return the accounts touched since this was last asked, and begin `touched` anew."""
+        touched, self.touched = self.touched, []
         self.round = object()
+        return touched
 
     def keep(self, account: Account) -> None:
         """Put back an account of which more than a charge changed."""

@@ -47,6 +47,9 @@ log = structlog.get_logger("streams")
 class BrokenStoreError(Exception):
     """A local store could not be read: it is gone by now, and the next start builds it anew."""
 
+    def __init__(self, lane: int, fault: Exception) -> None:
+        super().__init__(f"lane {lane}: {fault}")
+
 
 class Space(ABC):
     """A map of bytes; reads see all earlier writes.
@@ -247,30 +250,21 @@ class RocksKeeper:
                     batch.put(key, value)
             space.pending.clear()
         batch.put(META, json.dumps(meta).encode())
-        try:
+        with self._looking_for_corruption():
             self._database.write(batch)
-        except Exception as e:
-            self._look_for_corruption(e)
-            raise
 
     def write_out(self) -> None:
         """Write what RocksDB gathers into its files: it has no order, and each iterator would sort it."""
-        try:
+        with self._looking_for_corruption():
             self._database.flush()
-        except Exception as e:
-            self._look_for_corruption(e)
-            raise
 
     def filled(self) -> None:
         """Open the database anew, to gather in a hash from now on."""
-        try:
+        with self._looking_for_corruption():
             self._is_open = False
             self._database.close()
             self._database = _opened(self._path, is_filling=False)
             self._is_open = True
-        except Exception as e:
-            self._look_for_corruption(e)
-            raise
         self._is_filling = False
         for space in self._spaces.values():
             space.database = self._database
@@ -331,16 +325,21 @@ class RocksKeeper:
         """Throw the store away, or the next start would meet the same fault; return what to raise."""
         if self._is_open:  # a closed one may be another's by now
             self._throw_away(str(fault))
-        return BrokenStoreError(f"lane {self._lane}: {fault}")
+        return BrokenStoreError(self._lane, fault)
 
-    def _look_for_corruption(self, fault: Exception) -> None:
+    @contextlib.contextmanager
+    def _looking_for_corruption(self) -> Iterator[None]:
         """Throw the store away where RocksDB says that it met by itself, behind our back, what is broken.
 
         What else it says, of a full disk for one, is no reason to.
         """
-        if _is_corruption(fault):
-            self._throw_away(str(fault))
-            raise BrokenStoreError(f"lane {self._lane}: {fault}") from fault
+        try:
+            yield
+        except Exception as e:
+            if not _is_corruption(e):
+                raise
+            self._throw_away(str(e))
+            raise BrokenStoreError(self._lane, e) from e
 
     def _throw_away(self, why: str) -> None:
         _warn(self._lane, why)
@@ -376,7 +375,9 @@ def _opened(path: Path, *, is_filling: bool) -> Rdict:
     table = BlockBasedOptions()
     table.set_bloom_filter(10, block_based=False)  # most ids that are asked for were never seen
     options.set_block_based_table_factory(table)
-    return Rdict(str(path), options=options, access_type=AccessType.read_write())
+    # Named as the column family's too, or rocksdict would gather as the database was opened the last time.
+    families = {"default": options}
+    return Rdict(str(path), options, column_families=families, access_type=AccessType.read_write())
 
 
 def _once_through() -> ReadOptions:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -134,6 +135,26 @@ def test_what_fills_a_store_is_there_once_it_is_filled(tmp_path: Path) -> None:
     assert again.position("counts") == 8
     assert dict(again.space("counts").items()) == {b"1": b"first", b"2": b"then", b"3": b"then"}
     again.close()
+
+
+def gathers_in(keeper_path: Path) -> str:
+    """Return where RocksDB says, in its options, that it gathers what it has not written to a file."""
+    newest = max(keeper_path.glob("OPTIONS-*"))
+    told = re.search(r"memtable_factory=\W*(id=)?(\w+)", newest.read_text())
+    assert told is not None
+    return told[2]
+
+
+def test_a_store_gathers_in_order_while_it_is_filled_and_then_in_a_hash(tmp_path: Path) -> None:
+    """Also one that was opened before: RocksDB keeps its options, and rocksdict took them for ours."""
+    for _ in range(2):
+        keeper = RocksKeeper(tmp_path, 0, TOPICS)
+        assert gathers_in(tmp_path / "lane-0") == "SkipListFactory"
+
+        keeper.filled()
+
+        assert gathers_in(tmp_path / "lane-0") == "HashLinkListRepFactory"
+        keeper.close()
 
 
 def test_a_store_of_before_hashes_is_gone_on_with(tmp_path: Path) -> None:
