@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
@@ -90,7 +91,9 @@ class Quix(Peer):
     guarantee: str = "exactly-once"
 
     def missing(self) -> str | None:
-        """Make its environment where there is none yet."""
+        """Make its environment where there is none yet; its states are read here, with msgpack."""
+        if find_spec("msgpack") is None:
+            return "msgpack is not installed here: `make bench` installs what the benchmark needs"
         return _quix_environment()
 
     def prepare(self, run: Run) -> tuple[list[str], dict[str, str]]:

@@ -625,6 +625,7 @@ def test_what_is_no_profile_of_its_key_is_passed_over_and_changes_nothing(
 
     for value in (b"", b"hello", encoded("b"), encoded()[:-1]):
         store.apply(b"a", value)
+        store.apply_all({b"a": value})
     kept = store.get(b"a")
     store.apply(b"a", None)
 
