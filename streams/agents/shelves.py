@@ -298,11 +298,6 @@ class ProfileStore(KeyedStore):
                 return
         super().apply(key, value)
 
-    def apply_all(self, values: dict[bytes, bytes | None]) -> None:
-        """Take all values of one commit, each looked at."""
-        for key, value in values.items():
-            self.apply(key, value)
-
 
 class ProfileShelf(shelves.Profiles):
     """Profiles as their topic holds them: nothing of them enters a changelog."""

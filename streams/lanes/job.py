@@ -163,10 +163,6 @@ class KeyedStore(BaseStore):
         else:
             self._space.put(key, value)
 
-    def apply_all(self, values: dict[bytes, bytes | None]) -> None:
-        """Take all values of one commit, in one go."""
-        self._space.put_all(values)
-
     def get(self, key: bytes) -> bytes | None:
         """Return the committed value."""
         return self._space.get(key)

@@ -67,14 +67,6 @@ class Space(ABC):
     @abstractmethod
     def delete(self, key: bytes) -> None: ...
 
-    def put_all(self, values: dict[bytes, bytes | None]) -> None:
-        """Set values, None removes one."""
-        for key, value in values.items():
-            if value is None:
-                self.delete(key)
-            else:
-                self.put(key, value)
-
     @abstractmethod
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Return what begins with a prefix, in any order; nothing may be written meanwhile."""
@@ -122,13 +114,6 @@ class MemorySpace(Space):
     def delete(self, key: bytes) -> None:
         """Remove a key, if there."""
         self._values.pop(key, None)
-
-    def put_all(self, values: dict[bytes, bytes | None]) -> None:
-        """Set values in one go: what one waits for of memory, the next asks for meanwhile."""
-        self._values.update(values)  # type: ignore[arg-type]  # those that are None go right after
-        for key, value in values.items():
-            if value is None:
-                del self._values[key]
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Return what begins with a prefix."""

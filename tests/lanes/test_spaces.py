@@ -47,17 +47,6 @@ def rocks_keeper(
     return keeper
 
 
-def test_a_space_takes_many_values_at_once(opened: Open) -> None:
-    space = opened(0, TOPICS).space("counts")
-    space.put(b"a", b"1")
-    space.put(b"b", b"2")
-
-    space.put_all({b"a": None, b"b": b"3", b"c": b"4", b"never there": None})
-
-    assert dict(space.items()) == {b"b": b"3", b"c": b"4"}
-    assert [space.get(key) for key in (b"a", b"b", b"c", b"never there")] == [None, b"3", b"4", None]
-
-
 def test_a_space_reads_its_own_writes_before_and_after_a_flush(opened: Open) -> None:
     keeper = opened(0, TOPICS)
     space = keeper.space("counts")
