@@ -9,7 +9,7 @@ transactions  the same batches, then the offsets, with nothing that holds them t
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from streams import app
 from streams.agents.job import BillingJob
 from streams.lanes import lane, transport
-from streams.lanes.batches import KeyValue
+from streams.lanes.job import Output
 from streams.lanes.transaction import WRITES, LaneProducer, Offset
 
 LEDGERLESS_JOB = partial(BillingJob, ledger=False)
@@ -51,13 +51,11 @@ class PlainProducer(LaneProducer):
         )
         await self._producer.start()
 
-    async def commit(
-        self, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, Offset]
-    ) -> dict[str, int]:
+    async def commit(self, outputs: Mapping[str, Output], offsets: Mapping[str, Offset]) -> dict[str, int]:
         """Write all records by topic, then the offsets."""
         producer = self._producer
         assert producer is not None, "commit on a lane that is not open"
-        written = await self._deliver(producer, writes)
+        written = await self._deliver(producer, outputs)
         if offsets:
             places = {TopicPartition(topic, self._lane): offset for topic, offset in offsets.items()}
             await CommittingReach.commit(places)

@@ -230,7 +230,7 @@ class BillingFold:
             cabinet.committed()
         self._seen.committed()
         self._profiles.committed()
-        self._is_spread = len(batch.writes.get(BALANCES.name, ())) > batch.records * SPREAD
+        self._is_spread = len(batch.places.get(BALANCES.name, ())) > batch.records * SPREAD
         for outcome, count in asdict(self._counts).items():
             metrics.RECORDS.labels(outcome).inc(count)
         for reason, count in self._reasons.items():

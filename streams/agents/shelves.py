@@ -18,7 +18,7 @@ from streams.domain.account import Account, Adjusted, LaneState, Payment, Waitin
 from streams.domain.events import Price, Profile
 from streams.domain.reasons import InvariantBroken
 from streams.lanes.job import Batch, KeyedStore
-from streams.lanes.spaces import Space
+from streams.lanes.spaces import Place, Space
 from streams.topics import BALANCES
 
 Key = TypeVar("Key")
@@ -137,6 +137,7 @@ class AccountShelf(shelves.Accounts):
         if state is None:
             return None
         account = account_of(self._state.version_of(state).values(state))
+        place = self._balances.place(key)
         balance = self._balances.get(key)
         if balance is None:
             raise InvariantBroken(f"account {account_id} has a state and no balance: is its topic whole?")
@@ -144,14 +145,15 @@ class AccountShelf(shelves.Accounts):
         # One that another version of this program wrote is written anew at once: it may know no balance
         # that is ahead of the state, and must not go on from this one.
         account.is_written = state.startswith(self._state.header)
+        account.place = place
         self._at_hand[account.account_id] = account  # its own text: one fewer to be looked for in memory
         return account
 
     def look_ahead(self, keys: list[bytes]) -> int:
         """Touch what the next events will of their accounts, so that memory answers several at once.
 
-        Each pass is short, and waits for nothing that the one before did not ask for. Returns how many
-        accounts, rows and periods those are: nobody needs to know.
+        Each pass is short, and waits for nothing that the one before did not ask for. Returns a sum over what
+        it met: nobody needs to know.
         """
         at_hand, names = self._at_hand, []
         for key in keys:
@@ -169,11 +171,16 @@ class AccountShelf(shelves.Accounts):
         for account in accounts:
             for row in account.rows.values():
                 met += row.charges
+                if row.written is None:
+                    met += 1
                 break
             for period in account.periods:
                 if period.tax:
                     met += 1
                 break
+            place: Place | None = account.place
+            if place is not None and place.key:
+                met += 1
         return met
 
     def is_at_hand(self, account_id: str) -> bool:
@@ -195,12 +202,12 @@ class AccountShelf(shelves.Accounts):
     def seal(self, touched: list[Account], batch: Batch) -> Iterator[None]:
         """Encode the balances into the batch, and the states where more than charges changed, in parts."""
         writer = self._writer
-        balances: dict[bytes, bytes | None] | None = None  # a table that is written has values
         for number, account in enumerate(touched, 1):
-            if balances is None:
-                balances = batch.table(BALANCES.name)
-            key = account.account_id.encode()
-            balances[key] = writer.encode(account, key)
+            place: Place | None = account.place
+            if place is None:
+                place = account.place = self._balances.place(account.account_id.encode())
+            key = place.key
+            batch.write_at(BALANCES.name, place, writer.encode(account, key))
             if not account.is_written:
                 batch.write(self.STATES, key, self._state.encode(account_values(account)))
                 account.is_written = True

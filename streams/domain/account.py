@@ -236,6 +236,8 @@ class Account:
     """Lane time of its last change, NO_TIME before the first tick; known until the batch ends."""
     said: Any = field(compare=False, repr=False)
     """What its balance says that a charge leaves as it is, as it was written; None: it changed: settle()."""
+    place: Any = field(compare=False, repr=False)
+    """Where its balance stands among the committed ones; the shelf's."""
     currency: str
 
     rows_made: int
@@ -322,6 +324,7 @@ class Account:
         self.touched = None
         self.as_of = NO_TIME
         self.said = None
+        self.place = None
 
     def period(self, month: int) -> Period | None:
         """Return an open period; None: it has no entries."""

@@ -109,7 +109,7 @@ class Book:
         return bool(desk.accounts.due(desk.time, 1))
 
     def touched(self) -> list[Account]:
-        """Return every account touched since this was last asked: their balances are said once per commit.
+        """Return every account touched since this was last asked: their balances are still to be said.
 
         They are the live ones: who reads them does so before anything else is applied.
         """

@@ -335,4 +335,4 @@ class DeadLetter:
 Announcement = StatusChanged | TopUpCommand | TopUpDecided | Invoice | CreditNote | Notification | DeadLetter
 """What is said now and then; ledger entries come with each event."""
 Output = LedgerEntry | Announcement
-"""What a lane emits in order. Balances are asked for once per commit instead: only the last counts."""
+"""What a lane emits in order. Balances are asked for apart from it: of a commit only the last counts."""

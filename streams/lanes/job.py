@@ -1,10 +1,11 @@
 """What an application gives the engine: its topics, its tables, and a Fold for each lane."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-from streams.lanes.spaces import Space
+from streams.lanes.spaces import Place, Space
 
 Header = tuple[str, bytes | None]
 
@@ -58,14 +59,33 @@ class Table:
     """True: written by others and read as an input; restored up to the lane's committed offset."""
 
 
+class Output(ABC):
+    """The records that a batch writes to one topic, all to the lane's own partition."""
+
+    @abstractmethod
+    def add(self, key: bytes | None, value: bytes | None) -> None:
+        """Add a record."""
+
+    @abstractmethod
+    def batches(self) -> Sequence[Any]:
+        """Return them as the client's record batches; nothing is added after that."""
+
+
 @dataclass(slots=True)
 class Batch:
     """What one commit will write: outputs, table values, and the ranges of inputs it answers for."""
 
-    outputs: dict[str, list[tuple[bytes | None, bytes | None]]] = field(default_factory=dict)
-    """By full topic name; all to the lane's own partition."""
+    new_output: Callable[[], Output]
+    topics: Mapping[str, str] = field(default_factory=dict)
+    """Each table's topic."""
+    outputs: dict[str, Output] = field(default_factory=dict)
+    """By full topic name."""
     writes: dict[str, dict[bytes, bytes | None]] = field(default_factory=dict)
     """By table name; the last value of a key counts."""
+    places: dict[str, list[Place]] = field(default_factory=dict)
+    """By table name, what was written at its place: each place once, its record is among the outputs."""
+    mark: Any = field(default_factory=object)
+    """Tells this batch from others; a place may outlive it."""
     runs: list[Run] = field(default_factory=list)
     records: int = 0
     oldest_ms: int | None = None
@@ -75,19 +95,35 @@ class Batch:
         """Add one output record."""
         out = self.outputs.get(topic)
         if out is None:
-            out = self.outputs[topic] = []
-        out.append((key, value))
+            out = self.outputs[topic] = self.new_output()
+        out.add(key, value)
 
     def write(self, table: str, key: bytes, value: bytes | None) -> None:
         """Set a table's value, None deletes it."""
-        self.table(table)[key] = value
-
-    def table(self, name: str) -> dict[bytes, bytes | None]:
-        """Return what is written to a table, to be added to."""
-        values = self.writes.get(name)
+        values = self.writes.get(table)
         if values is None:
-            values = self.writes[name] = {}
-        return values
+            values = self.writes[table] = {}
+        values[key] = value
+
+    def write_at(self, table: str, place: Place, value: bytes) -> None:
+        """Set a value at its place in a table, and add its record at once; of several the last one counts.
+
+        For what is mostly written once a batch: nothing of it is looked for again at the commit.
+        """
+        if place.batch is not self.mark:
+            place.batch = self.mark
+            places = self.places.get(table)
+            if places is None:
+                places = self.places[table] = []
+            places.append(place)
+        place.next = value
+        self.emit(self.topics[table], place.key, value)
+
+    def emit_writes(self, table: str) -> None:
+        """Add the records of a table's values, once no more are written."""
+        topic = self.topics[table]
+        for key, value in self.writes[table].items():
+            self.emit(topic, key, value)
 
 
 class Fold(Protocol):
@@ -166,6 +202,16 @@ class KeyedStore(BaseStore):
     def get(self, key: bytes) -> bytes | None:
         """Return the committed value."""
         return self._space.get(key)
+
+    def place(self, key: bytes) -> Place:
+        """Return where the committed value of a key stands, or will."""
+        return self._space.place(key)
+
+    def settle_all(self, places: list[Place]) -> None:
+        """Take the next values of places: they are committed."""
+        space = self._space
+        for place in places:
+            space.settle(place)
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Return all committed values, in any order."""

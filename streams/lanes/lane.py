@@ -9,12 +9,11 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from streams.lanes.batches import KeyValue
-from streams.lanes.job import Batch, Fold, Job, Observer, Record, Run, Store, Table, Times
+from streams.lanes.job import Batch, Fold, Job, KeyedStore, Observer, Record, Run, Store, Table, Times
 from streams.lanes.restore import committed_offsets, restore
 from streams.lanes.spaces import Keeper, MemoryKeeper, OpenKeeper
 from streams.lanes.transaction import UNFINISHED, Cluster, LaneProducer, Offset
@@ -103,6 +102,7 @@ class Lane:
         self._open_keeper = open_keeper
         self._keeper: Keeper | None = None
         self._tables: dict[str, Table] = {table.name: table for table in job.tables}
+        self._topics: Mapping[str, str] = {table.name: table.topic for table in job.tables}
         self._stores: dict[str, Store] = {}
         self._fold: Fold
         self._folded: dict[str, int] = {}  # per input: first offset not folded
@@ -199,7 +199,7 @@ class Lane:
         began = time.perf_counter()
         await self._producer.open()
         committed = await committed_offsets(self._cluster, self.number, tuple(self._job.inputs))
-        self._keeper = self._open_keeper(self.number, {t.name: t.topic for t in self._tables.values()})
+        self._keeper = self._open_keeper(self.number, self._topics)
         self._stores, restored = await restore(
             self._cluster, self.number, self._keeper, self._tables, committed
         )
@@ -252,7 +252,7 @@ class Lane:
 
     async def _turn(self) -> None:
         """Fold and commit one batch."""
-        batch = Batch()
+        batch = Batch(self._producer.output, self._topics)
         async with self._folding:
             began = self._turn_began = self._stretch_began = time.perf_counter()
             await self._fold_queue(batch)
@@ -333,17 +333,21 @@ class Lane:
 
     async def _commit(self, batch: Batch) -> None:
         """Write the batch; only then do its values become the lane's committed state."""
-        writes: dict[str, Iterable[KeyValue]] = dict(batch.outputs)
-        for name, values in batch.writes.items():
+        for name in batch.writes:
             if not self._tables[name].source:
-                writes[self._tables[name].topic] = values.items()
+                batch.emit_writes(name)
         offsets = self._offsets(batch)
-        written = await self._producer.commit(writes, offsets)
+        written = await self._producer.commit(batch.outputs, offsets)
         positions = {}
         for name, values in batch.writes.items():
             table = self._tables[name]
             self._stores[name].apply_all(values)
             positions[name] = offsets[table.topic][0] if table.source else written[table.topic]
+        for name, places in batch.places.items():
+            store = self._stores[name]
+            assert isinstance(store, KeyedStore), "only a keyed table has places"
+            store.settle_all(places)
+            positions[name] = written[self._tables[name].topic]
         assert self._keeper is not None, "a lane folds only once it is open"
         self._keeper.flush(positions)
         self._fold.committed(batch)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Protocol, final
 
 import structlog
+from mypy_extensions import mypyc_attr
 from rocksdict import (
     AccessType,
     BlockBasedOptions,
@@ -51,6 +52,21 @@ class BrokenStoreError(Exception):
         super().__init__(f"lane {lane}: {fault}")
 
 
+@mypyc_attr(acyclic=True)
+@final
+class Place:
+    """Where a key's value stands in a space. Who writes it again and again keeps this, and looks no more."""
+
+    def __init__(self, key: bytes, value: bytes | None) -> None:
+        self.key = key
+        self.value = value
+        """What stands there, where the space is in memory; None: nothing."""
+        self.next = b""
+        """What will, once the batch is committed."""
+        self.batch: object = None
+        """The batch that wrote `next`, by its mark."""
+
+
 class Space(ABC):
     """A map of bytes; reads see all earlier writes.
 
@@ -66,6 +82,14 @@ class Space(ABC):
 
     @abstractmethod
     def delete(self, key: bytes) -> None: ...
+
+    @abstractmethod
+    def place(self, key: bytes) -> Place:
+        """Return the place of a key, whether there is a value yet or not."""
+
+    @abstractmethod
+    def settle(self, place: Place) -> None:
+        """Set the value of a place of this space to its next one."""
 
     @abstractmethod
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
@@ -98,28 +122,61 @@ OpenKeeper = Callable[[int, Mapping[str, str]], Keeper]
 
 @final
 class MemorySpace(Space):
-    """A space in a dict."""
+    """A space in a dict; values whose place was asked for are in another, with that."""
 
     def __init__(self) -> None:
         self._values: dict[bytes, bytes] = {}
+        self._places: dict[bytes, Place] = {}
 
     def get(self, key: bytes) -> bytes | None:
         """Return a value."""
-        return self._values.get(key)
+        value = self._values.get(key)
+        if value is None and self._places:
+            place = self._places.get(key)
+            if place is not None:
+                return place.value
+        return value
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set a value."""
+        if self._places:
+            place = self._places.get(key)
+            if place is not None:
+                place.value = value
+                return
         self._values[key] = value
 
     def delete(self, key: bytes) -> None:
         """Remove a key, if there."""
         self._values.pop(key, None)
+        place = self._places.get(key)
+        if place is not None:
+            place.value = None
+
+    def place(self, key: bytes) -> Place:
+        """Return the place of a key: always the same one."""
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = Place(key, self._values.pop(key, None))
+        return place
+
+    def settle(self, place: Place) -> None:
+        """Set the value of a place to its next one."""
+        place.value = place.next
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Return what begins with a prefix."""
-        if not prefix:
+        if not prefix and not self._places:
             return iter(self._values.items())
-        return ((key, value) for key, value in self._values.items() if key.startswith(prefix))
+        return self._some(prefix)
+
+    def _some(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        for key, value in self._values.items():
+            if key.startswith(prefix):
+                yield key, value
+        for key, place in self._places.items():
+            if place.value is not None and key.startswith(prefix):
+                yield key, place.value
 
 
 class MemoryKeeper:
@@ -178,6 +235,14 @@ class RocksSpace(Space):
     def delete(self, key: bytes) -> None:
         """Remove a key, if there."""
         self.pending[self._prefix + key] = None
+
+    def place(self, key: bytes) -> Place:
+        """Return a place of a key: nothing is kept there."""
+        return Place(key, None)
+
+    def settle(self, place: Place) -> None:
+        """Set the value of a place to its next one."""
+        self.put(place.key, place.next)
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Return what begins with a prefix, flushed or not."""

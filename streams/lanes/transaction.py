@@ -5,13 +5,14 @@ lane). aiokafka speaks the transaction requests of before KIP-447, so nothing el
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from streams.lanes.batches import KeyValue, filled
+from streams.lanes.batches import Filling
+from streams.lanes.job import Output
 
 Offset = tuple[int, str]
 """A next offset with what is noted beside it in Kafka: nothing, or UNFINISHED."""
@@ -71,10 +72,13 @@ class LaneProducer:
             await self._producer.stop()
             self._producer = None
 
-    async def commit(
-        self, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, Offset]
-    ) -> dict[str, int]:
-        """Write all records by topic and the offsets by input topic in one transaction.
+    def output(self) -> Filling:
+        """Return where the records of one topic go that one commit writes."""
+        assert self._producer is not None, "a batch on a lane that is not open"
+        return Filling(self._producer.create_batch, time.time_ns() // 1_000_000)
+
+    async def commit(self, outputs: Mapping[str, Output], offsets: Mapping[str, Offset]) -> dict[str, int]:
+        """Write records by topic, each in an output() of this, and offsets by input topic in one transaction.
 
         Returns by topic the offset after the last record written.
 
@@ -84,7 +88,7 @@ class LaneProducer:
         producer = self._producer
         assert producer is not None, "commit on a lane that is not open"
         await producer.begin_transaction()
-        written = await self._deliver(producer, writes)
+        written = await self._deliver(producer, outputs)
         if offsets:  # none in a batch that only goes on with a barrier's work
             await producer.send_offsets_to_transaction(
                 {TopicPartition(topic, self._lane): offset for topic, offset in offsets.items()},
@@ -93,14 +97,11 @@ class LaneProducer:
         await producer.commit_transaction()
         return written
 
-    async def _deliver(
-        self, producer: AIOKafkaProducer, writes: Mapping[str, Iterable[KeyValue]]
-    ) -> dict[str, int]:
+    async def _deliver(self, producer: AIOKafkaProducer, outputs: Mapping[str, Output]) -> dict[str, int]:
         """Send all records and await every delivery; return by topic the offset after the last one."""
         deliveries = []
-        at_ms = time.time_ns() // 1_000_000
-        for topic, records in writes.items():
-            for batch in filled(producer.create_batch, records, at_ms):
+        for topic, output in outputs.items():
+            for batch in output.batches():
                 count = batch.record_count()
                 deliveries.append(
                     (topic, count, await producer.send_batch(batch, topic, partition=self._lane))

@@ -17,6 +17,7 @@ from streams.lanes.job import Batch
 from streams.lanes.spaces import MemorySpace
 from streams.settings import Settings
 from streams.topics import BALANCES, PAYMENTS, USAGE
+from tests.batches import new_batch, records_of, take, written
 
 BATCH = 10_000
 FETCH = 1_000
@@ -55,13 +56,13 @@ class Folding:
 
     def fold(self, fetches: Iterable[Fetched]) -> None:
         """Fold fetches, and commit every so many records as a lane does."""
-        batch = Batch()
+        batch = new_batch()
         for topic, records in fetches:
             self._fold.apply(topic, records, batch)
             batch.records += len(records)
             if batch.records >= BATCH:
                 self._commit(batch)
-                batch = Batch()
+                batch = new_batch()
         self._commit(batch)
 
     @cached_property
@@ -84,9 +85,9 @@ class Folding:
     def outputs(self, name: str) -> Sequence[tuple[bytes | None, bytes | None]]:
         """Return all that was put out to a topic; balances are a table of the lane."""
         if name == BALANCES.name:
-            return [record for batch in self.made for record in batch.writes.get(name, {}).items()]
+            return [record for batch in self.made for record in written(batch).get(name, {}).items()]
         topic = self.settings.topic(name)
-        return [record for batch in self.made for record in batch.outputs.get(topic, [])]
+        return [record for batch in self.made for record in records_of(batch).get(topic, [])]
 
     def _opening(self) -> Iterable[Fetched]:
         for offset, emission in enumerate(opening(Encoder(fixed()), self.shape)):
@@ -96,9 +97,7 @@ class Folding:
 
     def _commit(self, batch: Batch) -> None:
         list(self._fold.seal(batch))
-        for table, values in batch.writes.items():
-            for key, value in values.items():
-                self._stores[table].apply(key, value)
+        take(batch, self._stores)
         self._fold.committed(batch)
         self.made.append(batch)
 

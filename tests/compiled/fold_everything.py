@@ -11,10 +11,11 @@ from producers.everything import Everything
 from schemas.wire import fixed
 from streams.agents.job import BillingJob
 from streams.app import IS_COMPILED, policy
-from streams.lanes.job import Batch, Run
+from streams.lanes.job import Run
 from streams.lanes.spaces import MemorySpace
 from streams.settings import Settings
 from streams.topics import INPUTS
+from tests.batches import new_batch, records_of, take, written
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ def digest(accounts: int, months: int) -> tuple[int, str]:
     fold = job.open(0, stores)
     found, ends, count = sha256(), dict.fromkeys((settings.topic(t.name) for t in INPUTS), 0), 0
     for step in Everything(seed=7, accounts=accounts, months=months, lanes=1, schemas=fixed()).steps():
-        batch = Batch()
+        batch = new_batch()
         for emission in (emission for phase in step.phases for emission in phase):
             topic = settings.topic(emission.topic)
             headers = tuple((name, value.encode()) for name, value in emission.headers)
@@ -50,13 +51,13 @@ def digest(accounts: int, months: int) -> tuple[int, str]:
         while fold.work(batch):
             pass
         list(fold.seal(batch))
-        for topic, records in sorted(batch.outputs.items()):
+        for topic, records in sorted(records_of(batch).items()):
             for key, value in records:
                 found.update(repr((topic, key, value)).encode())
-        for table, values in sorted(batch.writes.items()):
+        for table, values in sorted(written(batch).items()):
             for key, value in sorted(values.items()):
                 found.update(repr((table, key, value)).encode())
-                stores[table].apply(key, value)
+        take(batch, stores)
         fold.committed(batch)
     return count, found.hexdigest()
 

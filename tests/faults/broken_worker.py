@@ -6,7 +6,7 @@ every one of them.
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from streams.agents.seen import SeenShelf
 from streams.app import run
 from streams.lanes import lane, restore, transaction
 from streams.lanes.batches import KeyValue
-from streams.lanes.job import Store, Table
+from streams.lanes.job import Output, Store, Table
 from streams.lanes.spaces import Keeper
 from streams.lanes.transaction import Cluster, LaneProducer, Offset
 
@@ -28,7 +28,7 @@ def commit_offsets_before_state() -> None:
     commit = LaneProducer.commit
 
     async def in_two(
-        self: LaneProducer, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, Offset]
+        self: LaneProducer, writes: Mapping[str, Output], offsets: Mapping[str, Offset]
     ) -> dict[str, int]:
         await commit(self, {}, offsets)
         return await commit(self, writes, {})
@@ -76,9 +76,28 @@ def believe_the_store() -> None:
     restore._read = unread
 
 
+class Kept(Output):
+    """Records that are put into batches anew each time they are sent."""
+
+    def __init__(self, new_output: Callable[[], Output]) -> None:
+        self._new_output = new_output
+        self._records: list[KeyValue] = []
+
+    def add(self, key: bytes | None, value: bytes | None) -> None:
+        """Add a record."""
+        self._records.append((key, value))
+
+    def batches(self) -> Sequence[Any]:
+        """Return new batches of all."""
+        output = self._new_output()
+        for record in self._records:
+            output.add(*record)
+        return output.batches()
+
+
 def commit_again_without_reply() -> None:
     """Take a commit whose reply is lost for an abort, and write the batch once more."""
-    do, commit = sender.BaseHandler.do, LaneProducer.commit
+    do, commit, new_output = sender.BaseHandler.do, LaneProducer.commit, LaneProducer.output
     unheard: set[object] = set()
 
     async def impatient(self: sender.EndTxnHandler, node_id: int) -> bool:
@@ -89,7 +108,7 @@ def commit_again_without_reply() -> None:
         return heard
 
     async def twice(
-        self: LaneProducer, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, Offset]
+        self: LaneProducer, writes: Mapping[str, Output], offsets: Mapping[str, Offset]
     ) -> dict[str, int]:
         written = await commit(self, writes, offsets)
         assert self._producer is not None
@@ -100,6 +119,7 @@ def commit_again_without_reply() -> None:
 
     sender.EndTxnHandler.do = impatient
     LaneProducer.commit = twice  # type: ignore[method-assign]
+    LaneProducer.output = lambda self: Kept(lambda: new_output(self))  # type: ignore
 
 
 def nothing() -> None:

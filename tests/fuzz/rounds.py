@@ -18,6 +18,7 @@ from streams.lanes.job import Batch, Run
 from streams.lanes.spaces import MemorySpace
 from streams.settings import Settings
 from streams.topics import BALANCES, TICKS
+from tests.batches import new_batch, records_of, take, written
 from tests.fuzz import spec
 from tests.fuzz.made import LANE, LANES, TOPICS, Maker, Sent
 from verify import check
@@ -75,7 +76,7 @@ class Lane:
 
     def take(self, records: Iterable[Sent]) -> None:
         """Fold records in batches; a tick ends its batch."""
-        batch, run = Batch(), list[Line]()
+        batch, run = new_batch(), list[Line]()
         topic = ""
         for here, line in records:
             log = self.topics.log(here, LANE)
@@ -119,16 +120,17 @@ class Lane:
         if not (batch.runs or batch.outputs):
             return batch
         list(self._fold.seal(batch))
-        for name, out in batch.outputs.items():
-            for key, value in out:
-                self._write(name, key, value)
-        for table, values in batch.writes.items():
+        for name, out in records_of(batch).items():
+            if name not in LOGS:  # a table's, below
+                for key, value in out:
+                    self._write(name, key, value)
+        for table, values in written(batch).items():
             for key, value in values.items():
-                self._stores[table].apply(key, value)
                 if table in LOGS:
                     self._write(LOGS[table], key, value)
+        take(batch, self._stores)
         self._fold.committed(batch)
-        return Batch()
+        return new_batch()
 
     def _write(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         log = self.topics.log(topic, LANE)

@@ -65,6 +65,46 @@ def test_a_space_reads_its_own_writes_before_and_after_a_flush(opened: Open) -> 
     keeper.close()
 
 
+def test_a_value_that_is_written_at_its_place_is_the_next_one_until_it_is_settled(opened: Open) -> None:
+    keeper = opened(0, TOPICS)
+    space = keeper.space("counts")
+    space.put(b"old", b"1")
+    keeper.flush({"counts": 1})
+    places = [space.place(b"old"), space.place(b"new")]
+
+    for place in places:
+        place.next = b"2"
+    before = [space.get(b"old"), space.get(b"new")], dict(space.items())
+    for place in places:
+        space.settle(place)
+    keeper.flush({"counts": 2})
+
+    assert before == ([b"1", None], {b"old": b"1"})
+    assert [space.get(place.key) for place in places] == [b"2", b"2"]
+    assert dict(space.items(b"n")) == {b"new": b"2"}
+    assert dict(space.items()) == {b"old": b"2", b"new": b"2"}
+    keeper.close()
+
+
+def test_a_place_stays_the_key_s_whoever_writes_or_deletes_its_value(opened: Open) -> None:
+    keeper = opened(0, TOPICS)
+    space = keeper.space("counts")
+    space.put(b"a", b"1")
+    place = space.place(b"a")
+
+    space.put(b"a", b"2")
+    put = space.get(b"a")
+    space.delete(b"a")
+    deleted = space.get(b"a"), dict(space.items())
+    place.next = b"3"
+    space.settle(place)
+
+    assert (put, deleted) == (b"2", (None, {}))
+    assert (space.get(b"a"), dict(space.items())) == (b"3", {b"a": b"3"})
+    assert space.get(space.place(b"a").key) == b"3"
+    keeper.close()
+
+
 def test_tables_do_not_see_each_other_and_a_prefix_finds_only_its_own(opened: Open) -> None:
     keeper = opened(0, TOPICS)
     counts, marks = keeper.space("counts"), keeper.space("marks")

@@ -10,9 +10,10 @@ from streams.agents.balances import BalanceWriter
 from streams.agents.shelves import AccountShelf
 from streams.domain.account import Account
 from streams.domain.shelves import Shelves
-from streams.lanes.job import Batch, KeyedStore
+from streams.lanes.job import KeyedStore
 from streams.lanes.spaces import MemorySpace
 from streams.topics import BALANCES
+from tests.batches import new_batch, take
 from tests.unit.domain.build import (
     AccountDict,
     AdjustmentDict,
@@ -55,13 +56,11 @@ class Tables:
 
     def commit(self, accounts: AccountDict, touched: list[Account]) -> None:
         """Write what a batch touched, as a lane does."""
-        shelf, batch = self.shelf(), Batch()
+        shelf, batch = self.shelf(), new_batch()
         for account in touched:
             shelf.put(accounts.rows[account.account_id])
         list(shelf.seal(touched, batch))
-        for table, values in batch.writes.items():
-            for key, value in values.items():
-                self._stores[table].apply(key, value)
+        take(batch, self._stores)
 
 
 def restarted(old: Shelves, tables: Tables) -> Shelves:

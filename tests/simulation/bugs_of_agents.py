@@ -114,8 +114,8 @@ def an_account_touched_again_is_not_encoded_again(patch: pytest.MonkeyPatch) -> 
     """Of an account that was encoded within a batch already the first state is written."""
 
     def seal(right: Any, self: AccountShelf, changed: Iterator[Any], batch: Batch) -> Iterator[None]:
-        done = set(batch.writes.get(BALANCES.name, {}))
-        left = (balance for balance in changed if balance.account.account_id.encode() not in done)
+        done = {place.key for place in batch.places.get(BALANCES.name, ())}
+        left = [account for account in changed if account.account_id.encode() not in done]
         return cast("Iterator[None]", right(self, left, batch))
 
     wrap(patch, AccountShelf, "seal", seal)

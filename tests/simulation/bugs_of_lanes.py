@@ -4,7 +4,7 @@ Where engine.md's table of holes has a number for it, the docstring says so.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,9 +12,8 @@ from aiokafka.errors import KafkaTimeoutError
 
 from streams.lanes import lane as lane_module
 from streams.lanes import restore as restore_module
-from streams.lanes import transaction
-from streams.lanes.batches import KeyValue
-from streams.lanes.job import Batch, Store
+from streams.lanes.batches import Filling
+from streams.lanes.job import Batch, Output, Store
 from streams.lanes.lane import BarrierQueue, Fetch, Lane
 from streams.lanes.spaces import RocksKeeper
 from streams.lanes.transaction import LaneProducer, Offset
@@ -22,7 +21,7 @@ from tests.simulation import clients
 from tests.simulation.planting import wrap, wrap_async
 from tests.simulation.processes import Process
 
-Writes = Mapping[str, Iterable[KeyValue]]
+Writes = Mapping[str, Output]
 Offsets = Mapping[str, Offset]
 
 
@@ -101,12 +100,13 @@ def outputs_bypass_the_transaction(patch: pytest.MonkeyPatch) -> None:
     async def around(self: LaneProducer, writes: Writes, offsets: Offsets) -> dict[str, int]:
         process = Process.named(self._cluster.bootstrap_servers)
         inside = {}
-        for topic, records in writes.items():
+        for topic, output in writes.items():
             if topic in {"notifications", "invoices", "top-up-commands", "ledger-entries"}:
-                for key, value in records:
-                    process.world.append(topic, self._lane, key, value, process.world.now_ms())
+                for batch in output.batches():
+                    for key, value in batch.records:
+                        process.world.append(topic, self._lane, key, value, process.world.now_ms())
             else:
-                inside[topic] = records
+                inside[topic] = output
         return await commit(self, inside, offsets)
 
     patch.setattr(LaneProducer, "commit", around)
@@ -189,6 +189,9 @@ def the_store_is_written_before_the_commit(patch: pytest.MonkeyPatch) -> None:
         for name, values in batch.writes.items():
             for key, value in values.items():
                 self._stores[name].apply(key, value)
+        for name, places in batch.places.items():
+            for place in places:
+                self._stores[name].apply(place.key, place.next)
         self._keeper.flush({})
         await right(self, batch)
 
@@ -288,21 +291,20 @@ def a_commit_without_reply_is_written_again(patch: pytest.MonkeyPatch) -> None:
     commit = LaneProducer.commit
 
     async def again(self: LaneProducer, writes: Writes, offsets: Offsets) -> dict[str, int]:
-        kept = {topic: list(records) for topic, records in writes.items()}
         try:
-            return await commit(self, kept, offsets)
+            return await commit(self, writes, offsets)
         except KafkaTimeoutError:
             producer: Any = self._producer
             producer._in_transaction = False
-            return await commit(self, kept, offsets)
+            return await commit(self, writes, offsets)
 
     patch.setattr(LaneProducer, "commit", again)
 
 
 def a_crowded_batch_is_cut_off(patch: pytest.MonkeyPatch) -> None:
     """Of a topic's record batches in one commit only the first is written."""
-    filled = transaction.filled
-    patch.setattr(transaction, "filled", lambda *how: list(filled(*how))[:1])
+    batches = Filling.batches
+    patch.setattr(Filling, "batches", lambda self: batches(self)[:1])
 
 
 BUGS = (

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.agents.seen import DAY_MS, DROPPED_MORE, SeenShelf, SeenStore
-from streams.lanes.job import Batch
 from streams.lanes.spaces import MemorySpace
+from tests.batches import new_batch
 
 TODAY = 20_000 * DAY_MS
 
@@ -35,7 +35,7 @@ class Lane:
         self.shelf = SeenShelf(self.store)
 
     def commit(self) -> None:
-        batch = Batch()
+        batch = new_batch()
         self.shelf.seal(batch)
         for key, value in batch.writes.get(SeenShelf.TABLE, {}).items():
             self.log.append((key, value))

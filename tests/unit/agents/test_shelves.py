@@ -29,9 +29,10 @@ from streams.domain.events import AdjustmentKind, Profile
 from streams.domain.outcomes import Outcome
 from streams.domain.periods import ZoneFrom
 from streams.domain.reasons import InvariantBroken
-from streams.lanes.job import Batch, KeyedStore
+from streams.lanes.job import KeyedStore
 from streams.lanes.spaces import MemorySpace
 from streams.topics import BALANCES
+from tests.batches import new_batch, records_of, take, written
 from tests.unit.domain.build import START, Lane, adjust, at, dict_shelves, pay, price, reverse, tick, usage
 from tests.unit.domain.build import settings as account_settings
 
@@ -73,7 +74,7 @@ def prices(store: KeyedStore | None = None) -> PriceShelf:
 
 def commit(cabinet: Cabinet[Any, Any], store: KeyedStore) -> dict[bytes, bytes | None]:
     """Commit as the engine does; return what was written."""
-    batch = Batch()
+    batch = new_batch()
     list(cabinet.seal(batch))
     (written,) = batch.writes.values() or ({},)
     for key, value in written.items():
@@ -86,12 +87,11 @@ def commit_accounts(
     shelf: AccountShelf, states: KeyedStore, balances: KeyedStore, touched: list[Account]
 ) -> set[str]:
     """Commit these accounts; return the tables written."""
-    batch = Batch()
+    batch = new_batch()
     list(shelf.seal(touched, batch))
-    for table, store in ((AccountShelf.STATES, states), (BALANCES.name, balances)):
-        store.apply_all(batch.writes.get(table, {}))
+    take(batch, {AccountShelf.STATES: states, BALANCES.name: balances})
     shelf.committed()
-    return set(batch.writes)
+    return set(written(batch))
 
 
 # -- the cabinet
@@ -404,16 +404,15 @@ def test_what_changes_more_than_a_charge_writes_the_state_too(event: Any) -> Non
 
 def test_charges_after_the_state_was_written_within_a_batch_are_in_the_balance() -> None:
     books = opened()
-    batch = Batch()
+    batch = new_batch()
 
     books.lane.send(pay(5, id="second"))
     list(books.shelf.seal(books.lane.book.touched(), batch))
     books.lane.send(usage(1, id="after"))
     list(books.shelf.seal(books.lane.book.touched(), batch))
-    for table, store in (("accounts", books.states), ("balances", books.balances)):
-        for key, value in batch.writes[table].items():
-            store.apply(key, value)
+    take(batch, {"accounts": books.states, "balances": books.balances})
 
+    assert len(records_of(batch)["balances"]) == 2
     assert Books(books).account() == books.account()
 
 
@@ -450,7 +449,8 @@ def test_looking_ahead_meets_the_accounts_at_hand_and_changes_nothing() -> None:
 
     met = books.shelf.look_ahead([b"acme", b"nobody", b"\xff", b"acme"])
 
-    assert met == 2 * (3 + 1 + 1 + 1 + 1)  # entries, rows and periods, a row's bookings, a period with tax
+    # entries, rows, periods; a row's bookings, and that it is written each time; a period with tax; a place
+    assert met == 2 * ((3 + 1 + 1) + (1 + 1) + 1 + 1)
     assert account_values(books.account()) == before
     assert not books.shelf.is_at_hand("nobody")
     assert Books(books).shelf.look_ahead([b"acme"]) == 0

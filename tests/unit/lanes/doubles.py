@@ -4,16 +4,18 @@ They prove our own logic. What Kafka does with it is tests/lanes' and tests/pipe
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from streams.lanes import lane as lane_module
-from streams.lanes.job import Batch, Header, KeyedStore, Record, Store, Table, Times
+from streams.lanes.batches import KeyValue
+from streams.lanes.job import Batch, Header, KeyedStore, Output, Record, Store, Table, Times
 from streams.lanes.lane import Fetch, Lane, Pace
 from streams.lanes.spaces import Keeper, MemorySpace
-from streams.lanes.transaction import Cluster, KeyValue, Offset
+from streams.lanes.transaction import Cluster, Offset
+from tests.batches import Listed
 
 DEADLINE_SECONDS = 5.0
 CLUSTER = Cluster(bootstrap_servers="nowhere:1", group="app", transaction_timeout_ms=20_000)
@@ -91,16 +93,18 @@ class Producer:
     async def close(self) -> None:
         self.closed = True
 
-    async def commit(
-        self, writes: Mapping[str, Iterable[KeyValue]], offsets: Mapping[str, Offset]
-    ) -> dict[str, int]:
+    def output(self) -> Listed:
+        return Listed()
+
+    async def commit(self, outputs: Mapping[str, Output], offsets: Mapping[str, Offset]) -> dict[str, int]:
         self.waiting = True
         await self.gate.wait()
         self.waiting = False
         if self.fails:
             raise ConnectionError("fenced")
-        self.commits.append(Committed({t: list(records) for t, records in writes.items()}, dict(offsets)))
-        return dict.fromkeys(writes, len(self.commits))
+        records = {t: output.records for t, output in outputs.items() if isinstance(output, Listed)}
+        self.commits.append(Committed(records, dict(offsets)))
+        return dict.fromkeys(outputs, len(self.commits))
 
 
 class Fold:

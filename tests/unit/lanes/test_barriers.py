@@ -1,7 +1,8 @@
 """The queue of barriers: each waits until the other inputs are folded to where they then ended."""
 
-from streams.lanes.job import Batch
 from streams.lanes.lane import BarrierQueue
+from streams.lanes.spaces import Place
+from tests.batches import new_batch, records_of
 from tests.unit.lanes.doubles import fetch
 
 
@@ -65,7 +66,7 @@ def test_a_fetch_without_records_only_moves_the_offset() -> None:
 
 
 def test_a_batch_keeps_outputs_in_order_and_the_last_value_of_a_key() -> None:
-    batch = Batch()
+    batch = new_batch()
 
     batch.emit("out", b"1", b"x")
     batch.emit("other", None, None)
@@ -75,5 +76,25 @@ def test_a_batch_keeps_outputs_in_order_and_the_last_value_of_a_key() -> None:
     batch.write("t", b"k", b"2")
     batch.write("t", b"gone", None)
 
-    assert batch.outputs == {"out": [(b"1", b"x"), (b"2", b"y")], "other": [(None, None)]}
+    assert records_of(batch) == {"out": [(b"1", b"x"), (b"2", b"y")], "other": [(None, None)]}
     assert batch.writes == {"t": {b"k": b"2", b"gone": None}}
+
+
+def test_a_value_written_at_its_place_is_an_output_at_once_and_its_place_is_noted_once() -> None:
+    batch, later = new_batch(), new_batch()
+    place, other = Place(b"k", None), Place(b"other", b"0")
+
+    for value in (b"1", b"2"):
+        batch.write_at("balances", place, value)
+    batch.write_at("balances", other, b"3")
+    batch.write("lane", b"l", b"4")
+    batch.emit_writes("lane")
+    later.write_at("balances", place, b"5")
+
+    assert records_of(batch) == {
+        "balances": [(b"k", b"1"), (b"k", b"2"), (b"other", b"3")],
+        "lane": [(b"l", b"4")],
+    }
+    assert batch.places == {"balances": [place, other]}
+    assert later.places == {"balances": [place]}
+    assert (place.next, place.value, other.value) == (b"5", None, b"0")
