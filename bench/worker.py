@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from streams import app
 from streams.agents.job import BillingJob
 from streams.lanes import lane, transport
-from streams.lanes.job import Output
+from streams.lanes.batches import Output
 from streams.lanes.transaction import WRITES, LaneProducer, Offset
 
 LEDGERLESS_JOB = partial(BillingJob, ledger=False)

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, final
 
-from streams.lanes.job import Output
-
 KeyValue = tuple[bytes | None, bytes | None]
 NO_HEADERS: Final[list[tuple[str, bytes]]] = []
 
 
 @final
-class Filling(Output):
-    """Records in batches that `create` makes, each filled through its own compiled builder.
+class Output:
+    """The records that a batch writes to one topic, all to the lane's own partition.
+
+    They stand in record batches that `create` makes, each filled through its own compiled builder.
 
     BatchBuilder.append() around it is plain Python, and half of what a record costs there. `at_ms` becomes
     the records' timestamp.

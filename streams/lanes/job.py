@@ -1,10 +1,10 @@
 """What an application gives the engine: its topics, its tables, and a Fold for each lane."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from streams.lanes.batches import Output
 from streams.lanes.spaces import Place, Space
 
 Header = tuple[str, bytes | None]
@@ -57,18 +57,6 @@ class Table:
     store: Callable[[Space], Store]
     source: bool = False
     """True: written by others and read as an input; restored up to the lane's committed offset."""
-
-
-class Output(ABC):
-    """The records that a batch writes to one topic, all to the lane's own partition."""
-
-    @abstractmethod
-    def add(self, key: bytes | None, value: bytes | None) -> None:
-        """Add a record."""
-
-    @abstractmethod
-    def batches(self) -> Sequence[Any]:
-        """Return them as the client's record batches; nothing is added after that."""
 
 
 @dataclass(slots=True)

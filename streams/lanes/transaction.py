@@ -11,8 +11,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from streams.lanes.batches import Filling
-from streams.lanes.job import Output
+from streams.lanes.batches import Output
 
 Offset = tuple[int, str]
 """A next offset with what is noted beside it in Kafka: nothing, or UNFINISHED."""
@@ -72,10 +71,10 @@ class LaneProducer:
             await self._producer.stop()
             self._producer = None
 
-    def output(self) -> Filling:
+    def output(self) -> Output:
         """Return where the records of one topic go that one commit writes."""
         assert self._producer is not None, "a batch on a lane that is not open"
-        return Filling(self._producer.create_batch, time.time_ns() // 1_000_000)
+        return Output(self._producer.create_batch, time.time_ns() // 1_000_000)
 
     async def commit(self, outputs: Mapping[str, Output], offsets: Mapping[str, Offset]) -> dict[str, int]:
         """Write records by topic, each in an output() of this, and offsets by input topic in one transaction.

@@ -17,8 +17,8 @@ from cli.supervisor import supervise
 from streams.agents.seen import SeenShelf
 from streams.app import run
 from streams.lanes import lane, restore, transaction
-from streams.lanes.batches import KeyValue
-from streams.lanes.job import Output, Store, Table
+from streams.lanes.batches import KeyValue, Output
+from streams.lanes.job import Store, Table
 from streams.lanes.spaces import Keeper
 from streams.lanes.transaction import Cluster, LaneProducer, Offset
 
@@ -76,7 +76,7 @@ def believe_the_store() -> None:
     restore._read = unread
 
 
-class Kept(Output):
+class Kept:
     """Records that are put into batches anew each time they are sent."""
 
     def __init__(self, new_output: Callable[[], Output]) -> None:

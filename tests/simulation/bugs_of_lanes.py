@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaTimeoutError
 
 from streams.lanes import lane as lane_module
 from streams.lanes import restore as restore_module
-from streams.lanes.batches import Filling
-from streams.lanes.job import Batch, Output, Store
+from streams.lanes.batches import Output
+from streams.lanes.job import Batch, Store
 from streams.lanes.lane import BarrierQueue, Fetch, Lane
 from streams.lanes.spaces import RocksKeeper
 from streams.lanes.transaction import LaneProducer, Offset
@@ -303,8 +303,8 @@ def a_commit_without_reply_is_written_again(patch: pytest.MonkeyPatch) -> None:
 
 def a_crowded_batch_is_cut_off(patch: pytest.MonkeyPatch) -> None:
     """Of a topic's record batches in one commit only the first is written."""
-    batches = Filling.batches
-    patch.setattr(Filling, "batches", lambda self: batches(self)[:1])
+    batches = Output.batches
+    patch.setattr(Output, "batches", lambda self: batches(self)[:1])
 
 
 BUGS = (

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from streams.lanes import lane as lane_module
-from streams.lanes.batches import KeyValue
-from streams.lanes.job import Batch, Header, KeyedStore, Output, Record, Store, Table, Times
+from streams.lanes.batches import KeyValue, Output
+from streams.lanes.job import Batch, Header, KeyedStore, Record, Store, Table, Times
 from streams.lanes.lane import Fetch, Lane, Pace
 from streams.lanes.spaces import Keeper, MemorySpace
 from streams.lanes.transaction import Cluster, Offset
-from tests.batches import Listed
+from tests.batches import listed, records_in
 
 DEADLINE_SECONDS = 5.0
 CLUSTER = Cluster(bootstrap_servers="nowhere:1", group="app", transaction_timeout_ms=20_000)
@@ -93,8 +93,8 @@ class Producer:
     async def close(self) -> None:
         self.closed = True
 
-    def output(self) -> Listed:
-        return Listed()
+    def output(self) -> Output:
+        return listed()
 
     async def commit(self, outputs: Mapping[str, Output], offsets: Mapping[str, Offset]) -> dict[str, int]:
         self.waiting = True
@@ -102,7 +102,7 @@ class Producer:
         self.waiting = False
         if self.fails:
             raise ConnectionError("fenced")
-        records = {t: output.records for t, output in outputs.items() if isinstance(output, Listed)}
+        records = {topic: records_in(output) for topic, output in outputs.items()}
         self.commits.append(Committed(records, dict(offsets)))
         return dict.fromkeys(outputs, len(self.commits))
 

@@ -5,19 +5,19 @@ from typing import Any
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from streams.lanes.batches import Filling
+from streams.lanes.batches import Output
 
 AT_MS = 1_700_000_000_000
 
 
-def filling(size: int) -> Filling:
+def filling(size: int) -> Output:
     def create() -> Any:
         return BatchBuilder(size, 0, is_transactional=True)
 
-    return Filling(create, AT_MS)
+    return Output(create, AT_MS)
 
 
-def read(output: Filling) -> list[list[tuple[int, int, bytes | None, bytes | None]]]:
+def read(output: Output) -> list[list[tuple[int, int, bytes | None, bytes | None]]]:
     """Return offset, timestamp, key and value of each record, by batch."""
     built = [bytearray(batch._build()) for batch in output.batches()]
     return [[(r.offset, r.timestamp, r.key, r.value) for r in DefaultRecordBatch(data)] for data in built]
