@@ -11,8 +11,7 @@ NO_HEADERS: Final[list[tuple[str, bytes]]] = []
 class Output:
     """The records that a batch writes to one topic, all to the lane's own partition.
 
-    They stand in record batches that `create` makes, each filled through its own compiled builder.
-
+    They stand in record batches that `create` makes, each filled through its own compiled builder:
     BatchBuilder.append() around it is plain Python, and half of what a record costs there. `at_ms` becomes
     the records' timestamp.
     """
