@@ -22,7 +22,7 @@ class Intake:
     """Reads the records of one lane."""
 
     def __init__(self, schemas: Schemas, lane: int, lanes: int, accounts: AccountShelf) -> None:
-        """`accounts`: the lane's. The key of one that is at hand was checked when it was opened."""
+        """`accounts`: the lane's. The key of each was checked when it was opened."""
         self._schemas = schemas
         self._lane = lane
         self._lanes = lanes
@@ -55,7 +55,7 @@ class Intake:
             return origin, Rejected(reason=Reason(e.reason), detail=e.detail)
         if topic.keyed_by_account:
             account_id: str = values[0] if values else decoded["account_id"]
-            if key != account_id.encode() or not self._accounts.is_at_hand(account_id):
+            if key != account_id.encode() or not self._accounts.has(account_id):
                 flaw = self._account_flaw(key, account_id)
                 if flaw is not None:
                     return origin, flaw

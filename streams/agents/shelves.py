@@ -137,7 +137,6 @@ class AccountShelf(shelves.Accounts):
         if state is None:
             return None
         account = account_of(self._state.version_of(state).values(state))
-        place = self._balances.place(key)
         balance = self._balances.get(key)
         if balance is None:
             raise InvariantBroken(f"account {account_id} has a state and no balance: is its topic whole?")
@@ -145,7 +144,7 @@ class AccountShelf(shelves.Accounts):
         # One that another version of this program wrote is written anew at once: it may know no balance
         # that is ahead of the state, and must not go on from this one.
         account.is_written = state.startswith(self._state.header)
-        account.place = place
+        account.place = self._balances.place(key)
         self._at_hand[account.account_id] = account  # its own text: one fewer to be looked for in memory
         return account
 
@@ -183,9 +182,9 @@ class AccountShelf(shelves.Accounts):
                 met += 1
         return met
 
-    def is_at_hand(self, account_id: str) -> bool:
-        """Tell whether the lane has an account decoded: then it is the lane's own."""
-        return account_id in self._at_hand
+    def has(self, account_id: str) -> bool:
+        """Tell whether the lane has an account: then it is the lane's own."""
+        return account_id in self._at_hand or self._states.get(account_id.encode()) is not None
 
     def put(self, account: Account) -> None:
         """Keep a changed account and its wake_at."""

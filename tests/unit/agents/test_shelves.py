@@ -452,8 +452,16 @@ def test_looking_ahead_meets_the_accounts_at_hand_and_changes_nothing() -> None:
     # entries, rows, periods; a row's bookings, and that it is written each time; a period with tax; a place
     assert met == 2 * ((3 + 1 + 1) + (1 + 1) + 1 + 1)
     assert account_values(books.account()) == before
-    assert not books.shelf.is_at_hand("nobody")
     assert Books(books).shelf.look_ahead([b"acme"]) == 0
+
+
+def test_a_shelf_has_the_accounts_at_hand_and_those_in_its_tables() -> None:
+    books = opened()
+
+    restored = Books(books).shelf
+
+    assert [shelf.has("acme") for shelf in (books.shelf, restored)] == [True, True]
+    assert [shelf.has("nobody") for shelf in (books.shelf, restored)] == [False, False]
 
 
 def test_accounts_at_hand_keep_to_their_bound_between_commits() -> None:
