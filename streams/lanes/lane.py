@@ -28,8 +28,7 @@ STRETCH_SECONDS = 0.2
 the processor's cache, those of all lanes in turn do not."""
 STEP_RECORDS = 50
 """Folded in one go: one that opens an account is 20 times as dear as others, so the clock is looked at soon.
-What so many accounts are stays in the processor's nearest caches; with 100, an event of a million accounts
-costs 6 % more."""
+What so many accounts are stays in the processor's nearest caches (docs/decisions/0017)."""
 
 
 @dataclass(slots=True)
