@@ -26,10 +26,10 @@ from streams.domain.outputs import Status
 from streams.domain.periods import month_named
 from streams.domain.reasons import InvariantBroken
 
-FEW: Final = 2
-"""So many rows are written each time: what is kept of a row lies far away, too."""
 SAID_KEPT: Final = 10_000
 """Most of what is shared between accounts; pending amounts may all differ."""
+MOST_COUNTED: Final = 126
+"""A count below it, in zigzag form, is one byte, and so is the next one."""
 _BALANCE: Final = 2
 _ENTRIES: Final = 4
 _PERIODS: Final = 5
@@ -98,8 +98,11 @@ class BalanceWriter:
         put_optional_number(None if account.as_of == NO_TIME else account.as_of, out)
         out.write(said.settings)
         put_optional_number(account.refundable_minor, out)
-        self._put_usage(account.rows, out)
-        return out.getvalue()
+        rows_at = len(out)
+        self._put_rows(account, out)
+        account.rows_at, account.changed = rows_at, None
+        account.last = written = out.getvalue()
+        return written
 
     def _said_of(self, account: Account) -> Said:
         pending = account.top_up.pending
@@ -118,32 +121,67 @@ class BalanceWriter:
             said = self._said[what] = Said(*what)
         return said
 
-    def _put_usage(self, rows: dict[RowKey, MonthRow], out: BytesWriter) -> None:
-        """Append the rows that no invoice carries all of; of many, those that did not change as before."""
+    def _put_rows(self, account: Account, out: BytesWriter) -> None:
+        """Append the rows that no invoice carries all of: as they were, but for the one that changed."""
+        last, changed = account.last, account.changed
+        if last is None:
+            self._put_all(account.rows, out)
+        elif changed is None:
+            out.write(last[account.rows_at :])
+        elif not changed.charges:  # an invoice carries it
+            self._put_all(account.rows, out)
+        elif changed.size:
+            self._put_changed(account, changed, last, out)
+        else:
+            self._put_new(account, changed, last, out)
+
+    def _put_all(self, rows: dict[RowKey, MonthRow], out: BytesWriter) -> None:
+        """Append all rows anew."""
+        begin = len(out)
         count = 0
         for row in rows.values():
+            row.size = 0
             if row.charges:
                 count += 1
         if count:
             put_number(count, out)
             for key, row in rows.items():
-                if not row.charges:
-                    continue
-                written = row.written
-                if written is not None:
-                    out.write(written)
-                elif count > FEW:
-                    line = BytesWriter()
-                    self._put_row(key, row, line)
-                    row.written = line.getvalue()
-                    out.write(row.written)
-                else:
-                    self._put_row(key, row, out)
+                if row.charges:
+                    self._put_row(key, row, begin, out)
         out.append(0)
 
-    def _put_row(self, key: RowKey, row: MonthRow, out: BytesWriter) -> None:
+    def _put_changed(self, account: Account, row: MonthRow, last: bytes, out: BytesWriter) -> None:
+        """Append all rows, one of them anew: the others are not looked at, each lies somewhere else."""
+        begin = len(out)
+        before = row.size
+        start = account.rows_at + row.start
+        out.write(last[account.rows_at : start])
+        self._put_row(None, row, begin, out)
+        out.write(last[start + before :])
+        if row.size != before:
+            for other in account.rows.values():
+                if other.start > row.start:
+                    other.start += row.size - before
+
+    def _put_new(self, account: Account, row: MonthRow, last: bytes, out: BytesWriter) -> None:
+        """Append all rows and one more after them, where that is its place."""
+        key, newest = next(reversed(account.rows.items()))
+        count = last[account.rows_at]  # in zigzag form
+        if newest is not row or count >= MOST_COUNTED:
+            self._put_all(account.rows, out)
+            return
+        begin = len(out)
+        out.append(count + 2)
+        out.write(last[account.rows_at + 1 : -1])
+        self._put_row(key, row, begin, out)
+        out.append(0)
+
+    def _put_row(self, key: RowKey | None, row: MonthRow, begin: int, out: BytesWriter) -> None:
+        """Append a row, and note where; `key`: None of one that was written before."""
+        start = len(out)
         named = row.named
         if named is None:
+            assert key is not None, "a row that was written has its name"
             named = self._keys.get(key)
             if named is None:
                 named = self._keys[key] = _named(key)
@@ -154,6 +192,7 @@ class BalanceWriter:
         put_decimal(row.amount, out)
         put_decimal(row.tax, out)
         put_number(row.charges, out)
+        row.start, row.size = start - begin, len(out) - start
 
 
 def _put_periods(account: Account, out: BytesWriter) -> None:

@@ -170,8 +170,6 @@ class AccountShelf(shelves.Accounts):
         for account in accounts:
             for row in account.rows.values():
                 met += row.charges
-                if row.written is None:
-                    met += 1
                 break
             for period in account.periods:
                 if period.tax:
@@ -179,6 +177,9 @@ class AccountShelf(shelves.Accounts):
                 break
             place: Place | None = account.place
             if place is not None and place.key:
+                met += 1
+            last = account.last
+            if last is not None and not last[-1]:
                 met += 1
         return met
 

@@ -69,8 +69,10 @@ class MonthRow:
     """Bookings on this row that no document carries yet."""
     named: bytes | None = field(compare=False, repr=False)
     """Its key as it was written; one object for all rows of the key. None: not yet."""
-    written: bytes | None = field(compare=False, repr=False)
-    """As it was written last; None: it changed since, or is written each time. Who changes a row says so."""
+    start: int = field(compare=False, repr=False)
+    """Where it begins among its account's rows as they were written last."""
+    size: int = field(compare=False, repr=False)
+    """Bytes it has there; 0: it is not among them."""
 
     invoiced_quantity: int
     invoiced_amount: int
@@ -89,7 +91,8 @@ class MonthRow:
         self.invoiced_tax = 0
         self.parts = ()
         self.named = None
-        self.written = None
+        self.start = 0
+        self.size = 0
 
 
 @mypyc_attr(acyclic=True)
@@ -236,6 +239,12 @@ class Account:
     """Lane time of its last change, NO_TIME before the first tick; known until the batch ends."""
     said: Any = field(compare=False, repr=False)
     """What its balance says that a charge leaves as it is, as it was written; None: it changed: settle()."""
+    last: bytes | None = field(compare=False, repr=False)
+    """Its balance as it was written last; None: not yet, or more than one of its rows changed since."""
+    rows_at: int = field(compare=False, repr=False)
+    """Where its rows begin there."""
+    changed: MonthRow | None = field(compare=False, repr=False)
+    """The row that changed since: row_changed()."""
     place: Any = field(compare=False, repr=False)
     """Where its balance stands among the committed ones; the shelf's."""
     currency: str
@@ -324,7 +333,17 @@ class Account:
         self.touched = None
         self.as_of = NO_TIME
         self.said = None
+        self.last = None
+        self.rows_at = 0
+        self.changed = None
         self.place = None
+
+    def row_changed(self, row: MonthRow) -> None:
+        """Have a row written anew with the next balance; who changes one says so."""
+        if self.changed is None:
+            self.changed = row
+        elif self.changed is not row:
+            self.last = None
 
     def period(self, month: int) -> Period | None:
         """Return an open period; None: it has no entries."""

@@ -49,6 +49,7 @@ def write(desk: Desk, account: Account, totals: Period, *, until: int | None = N
     notes = _credit(desk, account, period, customer, credited)
     for _, row in due:
         _mark_invoiced(row, account.invoices, period)
+        account.row_changed(row)
 
     credited_sum = sum(note.amount + note.tax for note in notes)
     movements = (
@@ -130,7 +131,6 @@ def _mark_invoiced(row: MonthRow, sequence: int, period: int) -> None:
         row.parts = (*row.parts, part)
     row.invoiced_quantity, row.invoiced_amount, row.invoiced_tax = row.quantity, row.amount, row.tax
     row.charges = 0
-    row.written = None
 
 
 def _line(desk: Desk, account: Account, key: RowKey, row: MonthRow) -> InvoiceLine:
@@ -199,7 +199,6 @@ def _credit_lines(key: RowKey, row: MonthRow) -> Iterator[tuple[Part, CreditLine
         row.invoiced_amount - row.amount,
         row.invoiced_tax - row.tax,
     )
-    row.written = None
     for part in row.parts:
         part_amount, part_tax = min(amount, part.amount), min(tax, part.tax)
         if not part_amount and not part_tax:

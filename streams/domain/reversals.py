@@ -69,7 +69,7 @@ def _lower(desk: Desk, account: Account, event: Adjustment, key: RowKey, row: Mo
         return Rejected(reason=Reason.OUT_OF_RANGE, detail="the balance would be too large")
     row.quantity, row.amount, row.tax = quantity, amount, taxed
     row.charges += 1
-    row.written = None
+    account.row_changed(row)
     ledger.reverse(desk, account, event, key, cost=cost, tax=tax)
     standing.settle(desk, account)
     return Outcome.APPLIED

@@ -161,7 +161,7 @@ def charge(desk: Desk, account: Account, event: UsageEvent, card: RateCard) -> M
         account.rows_made += 1
     row.quantity, row.amount, row.tax = quantity, amount, taxed
     row.charges += 1
-    row.written = None
+    account.row_changed(row)
     ledger.charge(desk, account, event, month, version, rate, cost, tax)
     if account.calm_from <= balance < account.calm_until:
         account.as_of = desk.time

@@ -162,8 +162,6 @@ def played(events: Iterable[Event]) -> Play:
 def _account(account: Account) -> Any:
     """Return an account's state; what was written of it before must be what would be written now."""
     before = published(account)
-    account.said = None
-    for row in account.rows.values():
-        row.written = None
+    account.said = account.last = None
     assert published(account) == before, account
     return _ACCOUNT.decode(_ACCOUNT.encode(accounts.account_values(account)))

@@ -129,20 +129,58 @@ def plain(amount: int, rows: dict[RowKey, MonthRow]) -> Account:
     return account
 
 
-@pytest.mark.parametrize("count", [1, 5])
-def test_a_row_that_changed_is_written_anew_where_it_says_so(count: int) -> None:
-    held = {(24300, f"m{n}", 1, None): MonthRow(n) for n in range(count)}
-    for row in held.values():
+def usual(count: int) -> dict[RowKey, MonthRow]:
+    """Return rows that were charged once each."""
+    rows: dict[RowKey, MonthRow] = {(24300, f"m{n}", 1, None): MonthRow(n) for n in range(count)}
+    for row in rows.values():
         row.charges = 1
-    account = plain(0, held)
-    writer = BalanceWriter(CODEC)
+    return rows
+
+
+changes = st.tuples(
+    st.integers(0, 4), st.sampled_from([0, 1, 200, 10**9, -(10**20)]), st.sampled_from([1, 2, 3, 0])
+)
+batches_of_changes = st.lists(st.lists(changes, min_size=1, max_size=2), max_size=12)
+
+
+@given(batches_of_changes, st.integers(0, 4))
+def test_rows_that_change_leave_the_bytes_the_codecs(batches: list[list[Any]], opened_with: int) -> None:
+    account, writer = plain(0, usual(opened_with)), BalanceWriter(CODEC)
+    writer.encode(account, b"acme")
+    for batch in batches:
+        for number, quantity, charges in batch:
+            row = account.rows.setdefault((24300, f"m{number}", 1, None), MonthRow(number))
+            row.quantity, row.charges = quantity, charges
+            account.row_changed(row)
+        account.balance += 10**9  # what stands before the rows has another length now and then
+
+        assert writer.encode(account, b"acme") == CODEC.encode(record(account))
+
+
+@pytest.mark.parametrize("count", [62, 63, 64, 65])
+def test_a_row_is_added_however_many_there_are(count: int) -> None:
+    account, writer = plain(0, usual(count)), BalanceWriter(CODEC)
     writer.encode(account, b"acme")
 
-    changed = held[24300, "m0", 1, None]
-    changed.quantity, changed.written = 5, None
+    added = account.rows[24300, "new", 1, None] = MonthRow(count)
+    added.charges = 1
+    account.row_changed(added)
 
-    quantities = [row["quantity"] for row in CODEC.decode(writer.encode(account, b"acme"))["usage"]]
-    assert quantities == [5] + [0] * (count - 1)
+    assert writer.encode(account, b"acme") == CODEC.encode(record(account))
+
+
+def test_rows_that_did_not_change_are_not_encoded_again() -> None:
+    account, writer = plain(0, usual(5)), BalanceWriter(CODEC)
+    writer.encode(account, b"acme")
+    held = list(account.rows.values())
+    for row in held:
+        row.quantity = 5
+
+    for number, expected in ((3, [0, 0, 0, 5, 0]), (1, [0, 5, 0, 5, 0])):
+        account.row_changed(held[number])
+
+        written = CODEC.decode(writer.encode(account, b"acme"))["usage"]
+        assert [row["quantity"] for row in written] == expected
 
 
 def test_what_more_than_a_charge_changes_is_written_anew_where_it_says_so() -> None:

@@ -449,8 +449,8 @@ def test_looking_ahead_meets_the_accounts_at_hand_and_changes_nothing() -> None:
 
     met = books.shelf.look_ahead([b"acme", b"nobody", b"\xff", b"acme"])
 
-    # entries, rows, periods; a row's bookings, and that it is written each time; a period with tax; a place
-    assert met == 2 * ((3 + 1 + 1) + (1 + 1) + 1 + 1)
+    # entries, rows, periods; a row's bookings; a period with tax; a place; the balance as written last
+    assert met == 2 * ((3 + 1 + 1) + 1 + 1 + 1 + 1)
     assert account_values(books.account()) == before
     assert Books(books).shelf.look_ahead([b"acme"]) == 0
 
