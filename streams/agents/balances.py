@@ -167,7 +167,7 @@ class BalanceWriter:
         """Append all rows and one more after them, where that is its place."""
         key, newest = next(reversed(account.rows.items()))
         count = last[account.rows_at]  # in zigzag form
-        if newest is not row or count >= MOST_COUNTED:
+        if newest is not row or not 0 < count < MOST_COUNTED:
             self._put_all(account.rows, out)
             return
         begin = len(out)

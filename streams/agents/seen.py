@@ -41,6 +41,7 @@ class SeenStore(BaseStore):
 
     def __init__(self, space: Space) -> None:
         self._space = space
+        self._ids = space.entries(ID, ID_BYTES, CONTENT_BYTES + DAY.size)
         self._days: dict[int, dict[bytes, None]] = {}  # day -> keys of its blocks, in order of arrival
         for key, _ in sorted(space.items(DAYS)):
             self._remember(key[1:])
@@ -63,14 +64,14 @@ class SeenStore(BaseStore):
             self._space.put(LAST, NUMBER.pack(number))
         if value[:1] == ADDED:
             of_day = DAY.pack(day)
-            for digest, content in _entries(value):
-                self._space.put(ID + digest, content + of_day)
+            for at in range(1, len(value), ENTRY_BYTES):
+                self._ids.put(value[at : at + ENTRY_BYTES] + of_day)
         else:
             self._remove(value, day)
 
     def content(self, digest: bytes, first_day: int) -> bytes | None:
         """Return the content digest of an id of this day or a later one."""
-        held = self._space.get(ID + digest)
+        held = self._ids.get(digest)
         if held is None or DAY.unpack_from(held, CONTENT_BYTES)[0] < first_day:
             return None
         return held[:CONTENT_BYTES]
@@ -88,15 +89,16 @@ class SeenStore(BaseStore):
                     return
 
     def __len__(self) -> int:
-        """Count the remembered ids by walking over them."""
-        return sum(1 for _ in self._space.items(ID))
+        """Count the remembered ids."""
+        return len(self._ids)
 
     def _remove(self, block: bytes, day: int) -> None:
         """Drop a block's ids, but for those that are remembered for another content by now."""
         of_day = DAY.pack(day)
-        for digest, content in _entries(block):
-            if self._space.get(ID + digest) == content + of_day:
-                self._space.delete(ID + digest)
+        for at in range(1, len(block), ENTRY_BYTES):
+            digest = block[at : at + ID_BYTES]
+            if self._ids.get(digest) == block[at + ID_BYTES : at + ENTRY_BYTES] + of_day:
+                self._ids.delete(digest)
 
     def _remember(self, key: bytes) -> None:
         self._days.setdefault(KEY.unpack(key)[0], {})[key] = None
@@ -180,11 +182,3 @@ class SeenShelf(shelves.Seen):
         self._added_by_day.clear()
         self._discarded.clear()
         self._gone.clear()
-
-
-def _entries(block: bytes) -> list[tuple[bytes, bytes]]:
-    """Return a block's ids with their contents; all at once, since a generator would take as long again."""
-    return [
-        (block[at : at + ID_BYTES], block[at + ID_BYTES : at + ENTRY_BYTES])
-        for at in range(1, len(block), ENTRY_BYTES)
-    ]

@@ -28,6 +28,8 @@ from rocksdict import (
     WriteBatch,
 )
 
+from streams.lanes.packed import Entries, PackedEntries
+
 STALE_SECONDS = 12 * 3600
 """A store that was away this long is not believed: deletions may have left its topic by compaction
 (delete.retention.ms, a day by default)."""
@@ -94,6 +96,13 @@ class Space(ABC):
     @abstractmethod
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Return what begins with a prefix, in any order; nothing may be written meanwhile."""
+
+    @abstractmethod
+    def entries(self, prefix: bytes, key_bytes: int, value_bytes: int) -> Entries:
+        """Return what has a prefix, to be reached by this alone: very many keys, all of one size, and values.
+
+        Keys are digests: evenly spread.
+        """
 
 
 class Keeper(Protocol):
@@ -164,8 +173,12 @@ class MemorySpace(Space):
         """Set the value of a place to its next one."""
         place.value = place.next
 
+    def entries(self, prefix: bytes, key_bytes: int, value_bytes: int) -> Entries:
+        """Return new entries: what is in memory is reached only by who asked for it."""
+        return PackedEntries(key_bytes, value_bytes)
+
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Return what begins with a prefix."""
+        """Return what begins with a prefix, entries apart."""
         if not prefix and not self._places:
             return iter(self._values.items())
         return self._some(prefix)
@@ -244,6 +257,10 @@ class RocksSpace(Space):
         """Set the value of a place to its next one."""
         self.put(place.key, place.next)
 
+    def entries(self, prefix: bytes, key_bytes: int, value_bytes: int) -> Entries:
+        """Return the entries of a prefix."""
+        return RocksEntries(self, prefix, key_bytes)
+
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Return what begins with a prefix, flushed or not."""
         self._keeper.write_out()
@@ -272,6 +289,31 @@ class RocksSpace(Space):
             cursor.status()
         except Exception as e:
             raise self._keeper.broken(e) from e
+
+
+@final
+class RocksEntries(Entries):
+    """Entries among what else is in a space."""
+
+    def __init__(self, space: RocksSpace, prefix: bytes, key_bytes: int) -> None:
+        self._space = space
+        self._prefix = prefix
+        self._key_bytes = key_bytes
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return a key's value."""
+        return self._space.get(self._prefix + key)
+
+    def put(self, entry: bytes) -> None:
+        """Set the value of an entry's key."""
+        self._space.put(self._prefix + entry[: self._key_bytes], entry[self._key_bytes :])
+
+    def delete(self, key: bytes) -> None:
+        """Remove a key, if there."""
+        self._space.delete(self._prefix + key)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._space.items(self._prefix))
 
 
 class RocksKeeper:

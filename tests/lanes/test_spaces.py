@@ -47,6 +47,24 @@ def rocks_keeper(
     return keeper
 
 
+def test_entries_are_found_before_and_after_a_flush(opened: Open) -> None:
+    keeper = opened(0, TOPICS)
+    entries = keeper.space("counts").entries(b"I", 8, 2)
+    one, two = b"12345678", b"87654321"
+    entries.put(one + b"ab")
+    entries.put(two + b"cd")
+    entries.put(one + b"ef")
+    before = entries.get(one), entries.get(two), len(entries)
+
+    keeper.flush({"counts": 7})
+    entries.delete(two)
+    keeper.space("counts").put(b"12345678", b"another's")
+
+    assert before == (b"ef", b"cd", 2)
+    assert (entries.get(one), entries.get(two), len(entries)) == (b"ef", None, 1)
+    keeper.close()
+
+
 def test_a_space_reads_its_own_writes_before_and_after_a_flush(opened: Open) -> None:
     keeper = opened(0, TOPICS)
     space = keeper.space("counts")
