@@ -5,6 +5,7 @@ time, in turn, so that growing never holds anybody up. A bucket is its entries o
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Final, final
 
 from librt.strings import read_i64_be
@@ -80,6 +81,13 @@ class PackedEntries(Entries):
 
     def __len__(self) -> int:
         return self._count
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Return all keys with their values, in any order; nothing may be put meanwhile."""
+        for bucket in self._buckets:
+            for at in range(0, len(bucket), self._entry_bytes):
+                value_at = at + self._key_bytes
+                yield bucket[at:value_at], bucket[value_at : at + self._entry_bytes]
 
     def _place(self, key: bytes) -> i64:
         """Return the number of the bucket of a key, or of an entry."""

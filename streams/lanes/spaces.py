@@ -99,7 +99,7 @@ class Space(ABC):
 
     @abstractmethod
     def entries(self, prefix: bytes, key_bytes: int, value_bytes: int) -> Entries:
-        """Return what has a prefix, to be reached by this alone: very many keys, all of one size, and values.
+        """Return what has a prefix, to be got and set by this alone: very many keys of one size, and values.
 
         Keys are digests: evenly spread.
         """
@@ -136,6 +136,7 @@ class MemorySpace(Space):
     def __init__(self) -> None:
         self._values: dict[bytes, bytes] = {}
         self._places: dict[bytes, Place] = {}
+        self._entries: dict[bytes, PackedEntries] = {}
 
     def get(self, key: bytes) -> bytes | None:
         """Return a value."""
@@ -174,12 +175,12 @@ class MemorySpace(Space):
         place.value = place.next
 
     def entries(self, prefix: bytes, key_bytes: int, value_bytes: int) -> Entries:
-        """Return new entries: what is in memory is reached only by who asked for it."""
-        return PackedEntries(key_bytes, value_bytes)
+        """Return the entries of a prefix, packed."""
+        return self._entries.setdefault(prefix, PackedEntries(key_bytes, value_bytes))
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Return what begins with a prefix, entries apart."""
-        if not prefix and not self._places:
+        """Return what begins with a prefix."""
+        if not prefix and not self._places and not self._entries:
             return iter(self._values.items())
         return self._some(prefix)
 
@@ -190,6 +191,11 @@ class MemorySpace(Space):
         for key, place in self._places.items():
             if place.value is not None and key.startswith(prefix):
                 yield key, place.value
+        for start, entries in self._entries.items():
+            for rest, value in entries.items():
+                key = start + rest
+                if key.startswith(prefix):
+                    yield key, value
 
 
 class MemoryKeeper:

@@ -61,6 +61,9 @@ def test_entries_are_found_before_and_after_a_flush(opened: Open) -> None:
     keeper.space("counts").put(b"12345678", b"another's")
 
     assert before == (b"ef", b"cd", 2)
+    expected = {b"I" + one: b"ef", b"12345678": b"another's"}
+    assert dict(keeper.space("counts").items()) == expected
+    assert dict(keeper.space("counts").items(b"I1")) == {b"I" + one: b"ef"}
     assert (entries.get(one), entries.get(two), len(entries)) == (b"ef", None, 1)
     keeper.close()
 
