@@ -15,9 +15,9 @@ from producers import rate_card
 from schemas.wire import Record, Schemas
 from streams import topics
 from streams.agents.shelves import LaneShelf
+from streams.domain.events import identity
 from streams.domain.periods import EVER, ZoneFrom
 from streams.domain.pricing import RateCard
-from streams.domain.usage import identity
 from streams.partition import partition_of
 from streams.settings import Settings
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from schemas.wire import Record
 from streams.domain import periods, pricing
-from streams.domain.usage import identity
+from streams.domain.events import identity
 
 ADJUSTMENT = "unpriced-"
 AUTHOR = "evergreen-dead-letters"

@@ -43,6 +43,7 @@ from streams.topics import (
     SETTINGS,
     STATE_TABLES,
     TICKS,
+    USAGE,
     changelog,
 )
 
@@ -186,11 +187,11 @@ class BillingFold:
         """Fold records of one input."""
         spec = self._topics[topic]
         intake, said = self._intake, self._book.outputs
-        if self._is_spread:
-            self._accounts.look_ahead([record.key for record in records if record.key is not None])
-        for record in records:
-            origin, event = intake.read(spec, record)
-            self._take(origin, event, batch)
+        decoded = [intake.decode(spec, record) for record in records]
+        if spec is USAGE:
+            self._look_ahead([event for _, event in decoded if type(event) is UsageEvent])
+        for origin, event in decoded:
+            self._take(origin, intake.placed(event), batch)
             if len(said) >= DRAIN_OUTPUTS:
                 self._drain(batch)
         self._drain(batch)
@@ -243,6 +244,12 @@ class BillingFold:
         self._book.settled_applied = self._book.settled_dead = 0
         self._tick = None
         self._stood = {}
+
+    def _look_ahead(self, events: list[UsageEvent]) -> None:
+        """Meet in memory what events are about to ask for."""
+        self._seen.look_ahead([event.digest for event in events])
+        if self._is_spread:
+            self._accounts.look_ahead([event.account_id for event in events])
 
     def _take(self, origin: Origin, event: Event | Rejected, batch: Batch) -> None:
         outcome = event if isinstance(event, Rejected) else self._book.apply(event)

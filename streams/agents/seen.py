@@ -21,6 +21,8 @@ ENTRY_BYTES = 24
 CONTENT_BYTES = ENTRY_BYTES - ID_BYTES
 DROPPED_MORE = 1_000
 """Ids that a commit drops of those forgotten, and as many as it adds besides: so none are left for long."""
+AHEAD = 50
+"""Ids of a block whose places in memory are met together."""
 ADDED = b"+"
 DISCARDED = b"-"
 KEY = struct.Struct(">iQ")
@@ -64,8 +66,12 @@ class SeenStore(BaseStore):
             self._space.put(LAST, NUMBER.pack(number))
         if value[:1] == ADDED:
             of_day = DAY.pack(day)
-            for at in range(1, len(value), ENTRY_BYTES):
-                self._ids.put(value[at : at + ENTRY_BYTES] + of_day)
+            for start in range(1, len(value), AHEAD * ENTRY_BYTES):
+                stop = min(start + AHEAD * ENTRY_BYTES, len(value))
+                entries = [value[at : at + ENTRY_BYTES] + of_day for at in range(start, stop, ENTRY_BYTES)]
+                self._ids.look_ahead(entries)
+                for entry in entries:
+                    self._ids.put(entry)
         else:
             self._remove(value, day)
 
@@ -75,6 +81,10 @@ class SeenStore(BaseStore):
         if held is None or DAY.unpack_from(held, CONTENT_BYTES)[0] < first_day:
             return None
         return held[:CONTENT_BYTES]
+
+    def look_ahead(self, digests: list[bytes]) -> None:
+        """Learn which ids are asked for next."""
+        self._ids.look_ahead(digests)
 
     def oldest(self, before_day: int, ids: int) -> Iterator[bytes]:
         """Yield the keys of the oldest blocks of the days before one, until they hold so many ids."""
@@ -131,6 +141,10 @@ class SeenShelf(shelves.Seen):
         """Return the content digest of a remembered id."""
         added = self._added.get(digest)
         return added or (None if digest in self._gone else self._store.content(digest, self._first_day))
+
+    def look_ahead(self, digests: list[bytes]) -> None:
+        """Learn which ids are asked for next."""
+        self._store.look_ahead(digests)
 
     def add(self, digest: bytes, content: bytes, occurred_at: int) -> None:
         """Remember an id."""

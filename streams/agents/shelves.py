@@ -148,20 +148,17 @@ class AccountShelf(shelves.Accounts):
         self._at_hand[account.account_id] = account  # its own text: one fewer to be looked for in memory
         return account
 
-    def look_ahead(self, keys: list[bytes]) -> int:
+    def look_ahead(self, account_ids: list[str]) -> int:
         """Touch what the next events will of their accounts, so that memory answers several at once.
 
         Each pass is short, and waits for nothing that the one before did not ask for. Returns a sum over what
         it met: nobody needs to know.
         """
-        at_hand, names = self._at_hand, []
-        for key in keys:
-            name = key.decode("utf-8", "replace")
-            hash(name)  # a text keeps it
-            names.append(name)
-        accounts = []
-        for name in names:
-            account = at_hand.get(name)
+        at_hand, accounts = self._at_hand, []
+        for account_id in account_ids:
+            hash(account_id)  # a text keeps it
+        for account_id in account_ids:
+            account = at_hand.get(account_id)
             if account is not None:
                 accounts.append(account)
         met = 0

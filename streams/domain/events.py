@@ -5,8 +5,9 @@ since 1970 (UTC). Each event carries its origin, so that a dead letter can name 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum, unique
+from hashlib import blake2b
 
 from mypy_extensions import mypyc_attr
 
@@ -46,6 +47,12 @@ class Origin:
         self.headers = headers
 
 
+def identity(account_id: str, source: str, event_id: str) -> bytes:
+    """Return the 16-byte digest of what names a usage event for ever."""
+    name = f"{len(account_id)}:{account_id}{len(source)}:{source}{event_id}"
+    return blake2b(name.encode(), digest_size=16).digest()
+
+
 @mypyc_attr(acyclic=True)
 @dataclass(slots=True, init=False)
 class UsageEvent:
@@ -58,6 +65,8 @@ class UsageEvent:
     quantity: int
     occurred_at: int
     origin: Origin
+    digest: bytes = field(compare=False, repr=False)
+    """Of what names it: identity()."""
 
     def __init__(  # noqa: PLR0917
         self,
@@ -76,6 +85,7 @@ class UsageEvent:
         self.quantity = quantity
         self.occurred_at = occurred_at
         self.origin = origin
+        self.digest = identity(account_id, source, event_id)
 
 
 @unique

@@ -11,7 +11,7 @@ a row less its reversals add up to P of its quantity, in every order.
 from streams.domain import ledger, pricing, standing, usage
 from streams.domain.account import Account, MonthRow, RowKey
 from streams.domain.desk import Desk
-from streams.domain.events import Adjustment
+from streams.domain.events import Adjustment, identity
 from streams.domain.money import MOST
 from streams.domain.outcomes import Outcome
 from streams.domain.reasons import InvariantBroken, Reason, Rejected
@@ -24,7 +24,7 @@ def apply(desk: Desk, account: Account, event: Adjustment) -> Outcome | Rejected
     if used.occurred_at < desk.forget_before:
         detail = f"its event is {desk.forget_before - used.occurred_at} ms before the forget line"
         return Rejected(reason=Reason.TOO_OLD, detail=detail)
-    digest = usage.identity(account.account_id, used.source, used.event_id)
+    digest = identity(account.account_id, used.source, used.event_id)
     known = desk.seen.get(digest)
     if known is None:
         return Outcome.WAITING

@@ -30,12 +30,6 @@ REVERSED = b"\xff\xfe"
 _APPLIED = Outcome.APPLIED  # an enum's attribute is slow to reach
 
 
-def identity(account_id: str, source: str, event_id: str) -> bytes:
-    """Return the 16-byte digest of what names a usage event for ever."""
-    name = f"{len(account_id)}:{account_id}{len(source)}:{source}{event_id}"
-    return blake2b(name.encode(), digest_size=16).digest()
-
-
 def content(meter: str, quantity: int, occurred_at: int) -> bytes:
     """Return the 6-byte digest of what a usage event says."""
     return blake2b(f"{quantity}:{occurred_at}:{meter}".encode(), digest_size=CONTENT_BYTES).digest()
@@ -53,10 +47,8 @@ def apply(desk: Desk, event: UsageEvent) -> Outcome | Rejected:
         age = desk.forget_before - occurred_at
         return Rejected(reason=Reason.TOO_OLD, detail=f"{age} ms before the forget line")
     account_id = event.account_id
-    # identity() and content(), without the calls
-    name = f"{len(account_id)}:{account_id}{len(event.source)}:{event.source}{event.event_id}"
-    digest = blake2b(name.encode(), digest_size=16).digest()
-    says = blake2b(
+    digest = event.digest
+    says = blake2b(  # content(), without the call
         f"{event.quantity}:{occurred_at}:{event.meter}".encode(), digest_size=CONTENT_BYTES
     ).digest()
     known = desk.seen.get(digest)
@@ -89,9 +81,8 @@ def apply(desk: Desk, event: UsageEvent) -> Outcome | Rejected:
 
 def forget(desk: Desk, event: UsageEvent) -> None:
     """Forget the id of an event that died waiting, so that it can be replayed."""
-    digest = identity(event.account_id, event.source, event.event_id)
-    if desk.seen.get(digest) is not None:  # the forget line may have passed it
-        desk.seen.discard(digest, event.occurred_at)
+    if desk.seen.get(event.digest) is not None:  # the forget line may have passed it
+        desk.seen.discard(event.digest, event.occurred_at)
 
 
 def mark(desk: Desk, digest: bytes, mark: bytes, occurred_at: int) -> None:
@@ -110,8 +101,7 @@ def charge_waiting(desk: Desk, account: Account, event: UsageEvent) -> Outcome |
     row = charge(desk, account, event, card)
     if isinstance(row, Rejected):
         return row
-    digest = identity(event.account_id, event.source, event.event_id)
-    mark(desk, digest, row.number.to_bytes(2, "big"), event.occurred_at)
+    mark(desk, event.digest, row.number.to_bytes(2, "big"), event.occurred_at)
     return Outcome.APPLIED
 
 

@@ -7,7 +7,15 @@ after it. (What follows a payment waits in the payment, without end: payments.py
 from streams.domain import adjustments, opening, payments, standing, usage
 from streams.domain.account import Account, Waiting
 from streams.domain.desk import Desk
-from streams.domain.events import AccountEvent, Adjustment, AdjustmentKind, PaymentEvent, Tick, UsageEvent
+from streams.domain.events import (
+    AccountEvent,
+    Adjustment,
+    AdjustmentKind,
+    PaymentEvent,
+    Tick,
+    UsageEvent,
+    identity,
+)
 from streams.domain.outcomes import Outcome
 from streams.domain.reasons import Reason, Rejected
 
@@ -162,4 +170,4 @@ def _reversed_by(event: AccountEvent) -> tuple[str, str, str] | None:
 def _event_waits(desk: Desk, event: PaymentEvent | Adjustment) -> bool:
     """Whether the usage event of a reversal is known: then it waits itself, for a later tick."""
     key = _reversed_by(event)
-    return key is not None and desk.seen.get(usage.identity(*key)) is not None
+    return key is not None and desk.seen.get(identity(*key)) is not None

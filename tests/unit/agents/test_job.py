@@ -13,8 +13,9 @@ from streams.agents.job import BillingFold, BillingJob
 from streams.agents.seen import SeenShelf, SeenStore
 from streams.lanes.job import Batch, KeyedStore
 from streams.lanes.spaces import MemorySpace
+from streams.partition import partition_of
 from streams.settings import Settings
-from streams.topics import BALANCES, JOURNAL, PROFILES, SETTINGS, STATE_TABLES, USAGE
+from streams.topics import BALANCES, DEAD_LETTERS, JOURNAL, PROFILES, SETTINGS, STATE_TABLES, USAGE
 from tests.batches import new_batch, records_of, written
 
 SCHEMAS = wire.fixed()
@@ -37,9 +38,9 @@ def fold() -> BillingFold:
     return opened()
 
 
-def opened() -> BillingFold:
+def opened(lanes: int = 1) -> BillingFold:
     """Return the fold of a lane without state."""
-    settings = Settings(bootstrap_servers="none", lanes=1, clock="manual")
+    settings = Settings(bootstrap_servers="none", lanes=lanes, clock="manual")
     stores: dict[str, Any] = {
         name: SeenStore(MemorySpace()) if name == SeenShelf.TABLE else KeyedStore(MemorySpace())
         for name in (*STATE_TABLES, BALANCES.name, PROFILES.name)
@@ -67,6 +68,19 @@ def topped_up(account_id: str, revision: int = 1, *, enabled: bool = True) -> by
     return SCHEMAS.codec("account-settings").encode(record)
 
 
+def usage(account_id: str, event_id: str) -> bytes:
+    """Return a usage event as it comes."""
+    record = records.usage(
+        account_id=account_id,
+        source="test",
+        event_id=event_id,
+        meter="calls",
+        quantity=1,
+        occurred_at="2025-01-10T12:00Z",
+    )
+    return SCHEMAS.codec("usage-event").encode(record)
+
+
 def counted() -> dict[str, float]:
     """Return the metric of top-up decisions, by reason."""
     (family,) = metrics.TOP_UP_DECISIONS.collect()
@@ -90,6 +104,32 @@ def test_a_decision_about_a_top_up_is_counted_by_its_reason_when_it_changed(fold
 
     moved = {reason: count - before.get(reason, 0) for reason, count in counted().items()}
     assert {reason: count for reason, count in moved.items() if count} == {"no_time": 1, "off": 1}
+
+
+def test_of_records_folded_together_each_has_its_own_end() -> None:
+    here, elsewhere = (
+        next(n for n in map(str, range(99)) if partition_of(n.encode(), 2) == p) for p in (0, 1)
+    )
+    fold, batch = opened(lanes=2), new_batch()
+    said = [
+        (here, usage(here, "1")),
+        (elsewhere, usage(elsewhere, "1")),
+        (here, usage(elsewhere, "2")),
+        (here, b"no usage"),
+        (here, usage(here, "1")),
+        (here, usage(here, "2")),
+    ]
+
+    fold.apply(USAGE.name, [Read(n, key.encode(), value) for n, (key, value) in enumerate(said)], batch)
+
+    letters = [SCHEMAS.decode(value)[1] for _, value in records_of(batch)[DEAD_LETTERS.name]]
+    assert [(letter["offset"], letter["reason"]) for letter in letters] == [
+        (1, "wrong_partition"),
+        (2, "key_mismatch"),
+        (3, "bad_magic"),
+    ]
+    entry = journal(fold, batch)
+    assert [entry[name] for name in ("waiting", "duplicate", "dead")] == [2, 1, 3]
 
 
 def journal(fold: BillingFold, batch: Batch) -> dict[str, Any]:

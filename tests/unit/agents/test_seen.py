@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.agents.seen import DAY_MS, DROPPED_MORE, SeenShelf, SeenStore
+from streams.agents.seen import AHEAD, DAY_MS, DROPPED_MORE, SeenShelf, SeenStore
 from streams.lanes.spaces import MemorySpace
 from tests.batches import new_batch
 
@@ -91,6 +92,18 @@ def test_a_commit_writes_one_block_a_day_under_numbers_that_go_on_after_a_restar
     lane.commit()
 
     assert len(lane.log) == len({key for key, _ in lane.log}) == 3
+
+
+@pytest.mark.parametrize("ids", [1, AHEAD - 1, AHEAD, AHEAD + 1, 2 * AHEAD, 3 * AHEAD + 7])
+def test_a_block_of_any_size_is_taken_whole(ids: int) -> None:
+    lane = Lane()
+    for number in range(ids):
+        lane.shelf.add(digest(number), content(number), TODAY)
+    lane.shelf.look_ahead([digest(number) for number in range(ids + 1)])
+    lane.commit()
+
+    assert len(lane.store) == ids
+    assert [lane.shelf.get(digest(number)) for number in range(ids)] == [content(n) for n in range(ids)]
 
 
 def test_a_batch_without_ids_writes_nothing() -> None:

@@ -10,11 +10,10 @@ from consumers.dead_letters import ADVICE, REPLAY_OF, Fate, Filter, Letter, Lett
 from consumers.replay import Plan, Unpriced
 from consumers.unpriced import Booking, Desk, Ledger, Nothing, Owner, adjustment_id
 from schemas.wire import Record, fixed
-from streams.domain.events import Price, PriceModel, Tier
+from streams.domain.events import Price, PriceModel, Tier, identity
 from streams.domain.periods import EVER, ZoneFrom
 from streams.domain.pricing import RateCard
 from streams.domain.reasons import Reason
-from streams.domain.usage import identity
 from streams.partition import partition_of
 
 ONE = 10**12

@@ -6,12 +6,12 @@ from itertools import permutations
 import pytest
 
 from streams.domain.account import ROW_NUMBERS
-from streams.domain.events import PriceModel, TaxRate
+from streams.domain.events import PriceModel, TaxRate, identity
 from streams.domain.outcomes import Outcome
 from streams.domain.outputs import DeadLetter, EntryKind, StatusChanged
 from streams.domain.periods import EVER
 from streams.domain.reasons import Reason, Rejected
-from streams.domain.usage import WAITS, content, identity
+from streams.domain.usage import WAITS, content
 from tests.unit.domain.build import DAY, MINUTE, START, Lane, at, money, month, price, settings, tick, usage
 
 
@@ -405,6 +405,15 @@ def test_what_became_of_an_event_is_remembered_in_eight_bytes_with_its_content()
     says = [content("calls", money(1), START), content("unpriced", money(1), START)]
     assert remembered == [says[0] + b"\0\0", says[1] + WAITS]
     assert {len(entry or b"") for entry in remembered} == {8}
+
+
+def test_what_names_an_event_has_one_digest_for_ever_and_none_of_another_name() -> None:
+    names = [("acme", "api", "e1"), ("acme", "ap", "ie1"), ("acm", "eapi", "e1"), ("acme", "api", "e2")]
+
+    digests = [identity(*name) for name in names]
+
+    assert digests[0].hex() == "6ce6b9f0c3b74f21fef43b881e471d9e"  # as changelogs have it
+    assert len(set(digests)) == len(names)
 
 
 def usage_id(event_id: str) -> bytes:

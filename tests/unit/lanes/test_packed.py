@@ -68,6 +68,19 @@ def test_buckets_stay_small_and_no_entry_splits_more_than_one() -> None:
     assert longest < 8 * MOST_A_BUCKET
 
 
+def test_looking_ahead_meets_buckets_of_what_is_there_and_of_what_is_not_and_changes_nothing() -> None:
+    entries, empty = packed(), packed()
+    for number in range(100):
+        entries.put(spread(number) + b"\0" * (VALUE_BYTES - 1) + b"\1")
+    before = dict(entries.items())
+
+    met = entries.look_ahead([spread(7), spread(8) + bytes(VALUE_BYTES), spread(7)])
+
+    assert met == 3  # each bucket's last byte
+    assert dict(entries.items()) == before
+    assert empty.look_ahead([spread(7)]) == 0
+
+
 def test_a_key_inside_of_other_entries_is_not_found() -> None:
     entries, key = packed(), spread(7)
     value, other = key[:VALUE_BYTES], key[VALUE_BYTES:] + bytes(KEY_BYTES - len(key[VALUE_BYTES:]))
