@@ -11,6 +11,7 @@ from bench.scale.measure import Asked, Bench, Column, Line, Measure, line
 def run(bench: Bench) -> Iterator[Line]:
     """Yield a line a size and round; sizes take turns."""
     sizes = bench.sizes
+    most = max(sizes.accounts)
     with ExitStack() as held:
         places: dict[int, tuple[Deployment, list[str]]] = {}
         for accounts in sizes.accounts:
@@ -18,7 +19,7 @@ def run(bench: Bench) -> Iterator[Line]:
             place = held.enter_context(
                 deployed(bench, f"accounts-{accounts}", accounts, cached_accounts=cached)
             )
-            place.fill(usage_each=1)
+            place.fill(usage_each=most // accounts)
             with running(place) as workers:
                 place.wait(*workers)
             places[accounts] = place, place.problems_of_fill()
@@ -28,7 +29,7 @@ def run(bench: Bench) -> Iterator[Line]:
                 with running(place) as workers:
                     figures, problems = throughput(place, workers, sizes.events)
                     yield about | line(f"{accounts:,} accounts, just restored", flaws + problems, figures)
-                    for _ in range(math.ceil(accounts / sizes.events) - 1):  # until each was touched
+                    for _ in range(math.ceil(most / sizes.events) - 1):  # until each was touched
                         _, more = throughput(place, workers, sizes.events)
                         problems += more
                     figures, more = throughput(place, workers, sizes.events)
@@ -40,7 +41,9 @@ MEASURE = Measure(
     title="More accounts",
     about=(
         "One worker, 4 lanes, state in memory. Every account was opened before, with settings, a payment "
-        "and a usage event; then a worker is started anew and restores them. The backlog is one "
+        "and usage; then a worker is started anew and restores them. However many accounts there are, as "
+        "many events came before and their ids are remembered, so that accounts are all that differs. The "
+        "backlog is one "
         "transaction: it becomes visible at one moment, where the clock starts; it stops when all is "
         "committed. It goes round the accounts in turn, which is the worst for a million of them: no two "
         "events of a batch share the balance that follows. After a restore each account "
