@@ -72,29 +72,29 @@ def large_decimals_are_taken(patch: Patch) -> None:
 
 def the_key_is_checked_before_the_bytes(patch: Patch) -> None:
     """A record with two flaws is told for the wrong one."""
-    read = Intake.read
+    decode = Intake.decode
 
     def key_first(self: Intake, topic: Topic, record: Record) -> Any:
         if record.key is not None and record.value is not None and topic.keyed_by_account:
-            flaw = self._key_flaw(record.key)
-            if flaw is not None and flaw.reason is Reason.BAD_KEY:
-                return read(self, topic, record)[0], flaw
-        return read(self, topic, record)
+            flaw = intake._unreadable(record.key)
+            if flaw is not None:
+                return decode(self, topic, record)[0], flaw
+        return decode(self, topic, record)
 
-    patch.setattr(Intake, "read", key_first)
+    patch.setattr(Intake, "decode", key_first)
 
 
 def a_missing_key_is_told_before_a_missing_value(patch: Patch) -> None:
     """Null key and null value in the other order."""
-    read = Intake.read
+    decode = Intake.decode
 
     def key_first(self: Intake, topic: Topic, record: Record) -> Any:
-        origin, event = read(self, topic, record)
+        origin, event = decode(self, topic, record)
         if record.key is None and record.value is None and topic is not PROFILES:
             return origin, Rejected(reason=Reason.NULL_KEY, detail="the record has no key")
         return origin, event
 
-    patch.setattr(Intake, "read", key_first)
+    patch.setattr(Intake, "decode", key_first)
 
 
 def any_partition_is_ours(patch: Patch) -> None:
