@@ -253,11 +253,10 @@ def a_command_passes_what_it_may_take(patch: pytest.MonkeyPatch) -> None:
 def a_lowered_row_is_not_encoded_again(patch: pytest.MonkeyPatch) -> None:
     """What a reversal takes off a month's row is not said to the store: a restart has the row as it was."""
 
-    def lower(right: Any, *args: Any) -> Any:
-        row = args[-1]
-        written = row.written
-        outcome = right(*args)
-        row.written = written
+    def lower(right: Any, desk: Desk, account: Any, *args: Any) -> Any:
+        last, changed = account.last, account.changed
+        outcome = right(desk, account, *args)
+        account.last, account.changed = last, changed
         return outcome
 
     wrap(patch, reversals, "_lower", lower)
