@@ -29,7 +29,9 @@ def run(bench: Bench) -> Iterator[Line]:
                 with running(place) as workers:
                     figures, problems = throughput(place, workers, sizes.events)
                     yield about | line(f"{accounts:,} accounts, just restored", flaws + problems, figures)
-                    for _ in range(math.ceil(most / sizes.events) - 1):  # until each was touched
+                    for _ in range(
+                        math.ceil(most / sizes.events) - 1
+                    ):  # until each was touched, the most of them
                         _, more = throughput(place, workers, sizes.events)
                         problems += more
                     figures, more = throughput(place, workers, sizes.events)
@@ -43,11 +45,10 @@ MEASURE = Measure(
         "One worker, 4 lanes, state in memory. Every account was opened before, with settings, a payment "
         "and usage; then a worker is started anew and restores them. However many accounts there are, as "
         "many events came before and their ids are remembered, so that accounts are all that differs. The "
-        "backlog is one "
-        "transaction: it becomes visible at one moment, where the clock starts; it stops when all is "
-        "committed. It goes round the accounts in turn, which is the worst for a million of them: no two "
-        "events of a batch share the balance that follows. After a restore each account "
-        "is read from its bytes when its first event comes, so there is a line for the backlog right after "
+        "backlog is one transaction: it becomes visible at one moment, where the clock starts; it stops when "
+        "all is committed. It goes round the accounts in turn, which is the worst for a million of them: "
+        "no two events of a batch share the balance that follows. After a restore each account is "
+        "read from its bytes when its first event comes, so there is a line for the backlog right after "
         "it, and one for a later backlog, when the worker has met every account and keeps it "
         "(EVERGREEN_CACHED_ACCOUNTS)."
     ),
