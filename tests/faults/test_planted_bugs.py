@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from streams.lag import LagError
+from tests.faults.broken_worker import fence_nobody
 from tests.faults.deployment import Deployment, Worker, assert_holds, broken, wait_until
 from tests.faults.disks import OLD_COPY
 from tests.faults.injuries import Injuries
@@ -69,15 +71,32 @@ def old_stores(deployment: Deployment, bug: str, stage: Stage, victim: Worker) -
     worker(deployment, bug, "victim")
 
 
+def settle(deployment: Deployment, bug: str) -> None:
+    """Return once all that was sent is applied, though no owner of a lane stops the one before it.
+
+    A commit of the one before may set a committed position back, behind what the owner has read and will not
+    read again: whoever starts from there does.
+    """
+    try:
+        deployment.settle()
+    except LagError:
+        if bug != fence_nobody.__name__:
+            raise
+        for each in deployment.workers:
+            each.kill()
+        worker(deployment, bug, "next")
+        deployment.settle()
+
+
 def short_storm(deployment: Deployment, bug: str, injuries: Sequence[Injure]) -> Report:
     """Send a small load, injure the first worker in the middle of it; return what the verification finds."""
     victim = worker(deployment, bug, "victim")
     hurt = {3 + 2 * n: injure for n, injure in enumerate(injuries)}
     for stage in Load(seed=3, accounts=200, events=4_000, stages=6).stages():
         if stage.settled:
-            deployment.settle()
+            settle(deployment, bug)
         hurt.get(stage.number, unhurt)(deployment, bug, stage, victim)
-    deployment.settle()
+    settle(deployment, bug)
     return deployment.verify()[1]
 
 
