@@ -3,14 +3,16 @@
 import gc
 import time
 from collections.abc import Callable
+from statistics import median
 
 from bench.workload import Shape
 from tests.bench.folding import Folding, RawLoop
 
 SHAPE = Shape(events=20_000, accounts=1_000)
-ROUNDS = 3
-MOST = 10.0
-"""Times the raw loop's cost: its bare rule, against the whole pipeline between fetch and send."""
+ROUNDS = 5
+MOST = 12.0
+"""Times the raw loop's cost: its bare rule, against the whole pipeline between fetch and send. It
+was 7.8 to 9.0 on the slowest and least steady machine so far."""
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -21,14 +23,14 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 
 def test_an_event_costs_no_more_than_so_many_times_the_raw_loop():
-    ours, raw = [], []
-    for _ in range(ROUNDS):  # in turn, and the least of each: whatever disturbs the machine only adds
+    ratios = []
+    for _ in range(ROUNDS):  # the machine's own speed may change by a third, but seldom between the two
         folding, loop = Folding(shape=SHAPE), RawLoop(SHAPE)
         fetches = folding.fetches
-        ours.append(cpu_seconds(lambda: folding.fold(fetches)))  # noqa: B023 - called at once
-        raw.append(cpu_seconds(loop.fold))
+        ours = cpu_seconds(lambda: folding.fold(fetches))  # noqa: B023 - called at once
+        ratios.append(ours / cpu_seconds(loop.fold))
 
-    ratio = min(ours) / min(raw)
+    ratio = median(ratios)
     assert len(folding.outputs("ledger-entries")) > SHAPE.events
     assert ratio < MOST, f"an event costs {ratio:.1f} times what it costs in the raw loop, at most {MOST}"
     print(f"an event costs {ratio:.1f} times what it costs in the raw loop")
